@@ -1,0 +1,1 @@
+"""The program vpr_ros: prints, progress, exit codes."""

@@ -1,0 +1,102 @@
+"""All settings of a running detector and of its node, and the one file format that overrides them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from vpr_ros.core.settings import SettingsError, build_settings, refuse_unknown, setting
+from vpr_ros.detection.keyframes import KeyframeRules
+from vpr_ros.detection.policy import Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorChoice:
+    """Which encoder runs, on what, and which map it fills."""
+
+    encoder: str = setting("gem-lite", "Encoder by its registered name; 'vpr_ros encoders' lists them.")
+    engine: str = setting(
+        "auto",
+        "What runs the network; 'vpr_ros doctor' lists what works here.",
+        choices=("auto", "onnxruntime", "torch_cpu"),
+    )
+    map: str = setting("", "Map directory (NAME.vprmap), made if absent; empty keeps the map in memory.")
+    durable: bool = setting(
+        False, "Survive power cuts too, not only killed processes; each keyframe then waits for the disk."
+    )
+    mode: str = setting(
+        "mapping", "mapping adds places; localization only reads the map.", choices=("mapping", "localization")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What only the node reads. They stand here so that one parameter file serves the node and the command line."""
+
+    image_transport: str = setting(
+        "raw", "raw subscribes image, compressed subscribes image/compressed.", choices=("raw", "compressed")
+    )
+    queue_size: int = setting(
+        5, "Frames that wait for the worker; a full queue drops the oldest and counts it.", low=1, high=1000
+    )
+    sync_tolerance_s: float = setting(0.02, "How far depth may be from its image in time.", low=0.0, high=10.0)
+    map_frame: str = setting("map", "Frame of the poses that relocalization publishes.")
+    base_frame: str = setting("base_link", "The robot's frame, whose pose relocalization publishes.")
+    t_base_camera: tuple[float, ...] = setting(
+        (), "Camera in the base frame, x y z qx qy qz qw; empty asks /tf_static."
+    )
+    publish_descriptors: bool = setting(False, "Send each keyframe's descriptor on ~/keyframes.")
+    silence_warning_s: float = setting(5.0, "Say what is wrong when no image has come for this long.", low=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every group of settings; each has its defaults in code."""
+
+    choice: DetectorChoice = DetectorChoice()
+    keyframes: KeyframeRules = KeyframeRules()
+    thresholds: Thresholds = Thresholds()
+    node: NodeSettings = NodeSettings()
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object], place: str = "settings") -> Settings:
+        """Return the defaults with ``values`` (flat names) put over them.
+
+        Raises:
+            SettingsError: Unknown name, wrong type or out of range.
+        """
+        refuse_unknown(values, SETTING_GROUPS, place)
+        choice, keyframes, thresholds, node = (build_settings(group, values) for group in SETTING_GROUPS)
+        return cls(choice, keyframes, thresholds, node)  # type: ignore[arg-type]
+
+
+SETTING_GROUPS = (DetectorChoice, KeyframeRules, Thresholds, NodeSettings)
+
+
+def read_settings_file(path: Path) -> dict[str, object]:
+    """Return the flat values of a ROS parameter file (``/**:`` or ``loop_closure_node:``) or of a plain mapping.
+
+    Raises:
+        SettingsError: The file is missing or is no such YAML.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"can't read settings {path}: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(
+            f"{path} holds a {type(content).__name__}, expected 'name: value' lines or a ROS parameter file"
+        )
+    sections = [s["ros__parameters"] for s in content.values() if isinstance(s, dict) and "ros__parameters" in s]
+    if not sections:
+        return content
+    values: dict[str, object] = {}
+    for section in sections:
+        values.update(section or {})
+    values.pop("use_sim_time", None)
+    return values

@@ -1,0 +1,1 @@
+"""Network definitions in torch, for training, export and loading checkpoints."""

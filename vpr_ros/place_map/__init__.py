@@ -1,0 +1,1 @@
+"""The growing memory of places."""

@@ -1,0 +1,1 @@
+"""Truth, and the figures computed against it."""

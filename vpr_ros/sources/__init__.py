@@ -1,0 +1,1 @@
+"""Recordings and robots as streams of frames."""

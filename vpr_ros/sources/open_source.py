@@ -1,0 +1,1 @@
+"""From a path or URI to the source that reads it."""
