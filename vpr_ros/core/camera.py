@@ -64,7 +64,8 @@ class Camera:
             raise CameraError(f"lens model is '{self.model}', expected one of {', '.join(get_args(DistortionModel))}")
         if len(self.distortion) not in _COEFFICIENTS[self.model]:
             raise CameraError(
-                f"lens model {self.model} has {len(self.distortion)} coefficients, expected one of {_COEFFICIENTS[self.model]}"
+                f"lens model {self.model} has {len(self.distortion)} coefficients, "
+                f"expected one of {_COEFFICIENTS[self.model]}"
             )
 
     @property

@@ -47,7 +47,8 @@ class Frame:
         """Check shapes and types once."""
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8 or self.image.size == 0:
             raise FrameError(
-                f"image has shape {self.image.shape} and type {self.image.dtype}, expected (height, width, 3) uint8, not empty"
+                f"image has shape {self.image.shape} and type {self.image.dtype}, "
+                "expected (height, width, 3) uint8, not empty"
             )
         if self.depth_m is not None and (self.depth_m.ndim != 2 or self.depth_m.dtype != np.float32):
             raise FrameError(

@@ -83,13 +83,13 @@ class SettingFacts:
 
 
 def setting(
-    default: Any,  # noqa: ANN401 - a dataclass field's default has the field's own type
+    default: Any,
     about: str,
     *,
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Return a dataclass field with its facts beside it."""
     return field(default=default, metadata={"about": about, "low": low, "high": high, "choices": choices})
 

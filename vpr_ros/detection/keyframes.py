@@ -26,26 +26,31 @@ class KeyframeRules:
 
 
 class KeyframeSelector:
-    """Chooses keyframes from a stream of frames."""
+    """Chooses keyframes from a stream of frames.
+
+    Attributes:
+        last: The frame last taken, None before the first.
+    """
 
     def __init__(self, rules: KeyframeRules) -> None:
         """Start before the first frame, which is always a keyframe."""
         self._rules = rules
-        self._last: Frame | None = None
+        self.last: Frame | None = None
 
     def is_keyframe(self, frame: Frame) -> bool:
-        """Say whether to remember ``frame``, and if so measure the next ones against it."""
-        chosen = self._last is None or self._is_far(self._last, frame)
-        if chosen:
-            self._last = frame
-        return chosen
-
-    def _is_far(self, last: Frame, frame: Frame) -> bool:
+        """Say whether ``frame`` is far enough from the one last taken."""
+        last = self.last
+        if last is None:
+            return True
         if last.t_odom_camera is not None and frame.t_odom_camera is not None:
             return self._has_moved(last.t_odom_camera, frame.t_odom_camera)
         if not (last.timed and frame.timed):
             return True
         return frame.stamp_ns - last.stamp_ns >= self._rules.keyframe_interval_s * NS_PER_S
+
+    def take(self, frame: Frame) -> None:
+        """Measure the next frames against this one."""
+        self.last = frame
 
     def _has_moved(self, last: Pose, now: Pose) -> bool:
         return (

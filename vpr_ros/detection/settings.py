@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -56,10 +56,10 @@ class NodeSettings:
 class Settings:
     """Every group of settings; each has its defaults in code."""
 
-    choice: DetectorChoice = DetectorChoice()
-    keyframes: KeyframeRules = KeyframeRules()
-    thresholds: Thresholds = Thresholds()
-    node: NodeSettings = NodeSettings()
+    choice: DetectorChoice = field(default_factory=DetectorChoice)
+    keyframes: KeyframeRules = field(default_factory=KeyframeRules)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    node: NodeSettings = field(default_factory=NodeSettings)
 
     @classmethod
     def from_values(cls, values: Mapping[str, object], place: str = "settings") -> Settings:

@@ -1,0 +1,135 @@
+"""From the verdicts of the stages to one decision a candidate, with a sentence for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vpr_ros.core import Candidate, Decision, LoopClosure
+from vpr_ros.detection.memory import Memory
+from vpr_ros.detection.policy import probability
+from vpr_ros.detection.stages import Outcome, Stage, Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """A candidate and what the stages that looked at it said.
+
+    Attributes:
+        candidate: The pair.
+        verdicts: Name and verdict of each stage, in order, up to the first that did not let it pass.
+    """
+
+    candidate: Candidate
+    verdicts: tuple[tuple[str, Verdict], ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Refused or waiting if a stage said so, else passed."""
+        last = self.verdicts[-1][1].outcome
+        return last if last in (Outcome.REFUSED, Outcome.WAITING) else Outcome.PASSED
+
+    @property
+    def deciding(self) -> tuple[str, Verdict]:
+        """The last stage that ran."""
+        ran = [item for item in self.verdicts if item[1].outcome is not Outcome.SKIPPED]
+        return ran[-1] if ran else self.verdicts[-1]
+
+    @property
+    def strength(self) -> tuple[float, float]:
+        """What accepted candidates of one query are ranked by: margin along the sequence, then similarity."""
+        return self.sequence_margin, self.candidate.similarity
+
+    @property
+    def sequence_margin(self) -> float:
+        """What the sequence stage saw; -1 where it did not run."""
+        seen = (
+            verdict.value
+            for name, verdict in self.verdicts
+            if name == "sequence" and verdict.outcome is not Outcome.SKIPPED
+        )
+        return next(seen, -1.0)
+
+    @property
+    def probability(self) -> float:
+        """That the two show the same place, in [0, 1]."""
+        return probability(similarity=self.candidate.similarity, sequence_margin=self.sequence_margin)
+
+
+def judge(candidate: Candidate, stages: Iterable[Stage], memory: Memory) -> Judgement:
+    """Take a candidate through the stages until one does not let it pass."""
+    verdicts: list[tuple[str, Verdict]] = []
+    for stage in stages:
+        verdict = stage.judge(candidate, memory)
+        verdicts.append((stage.name, verdict))
+        if verdict.outcome in (Outcome.REFUSED, Outcome.WAITING):
+            break
+    return Judgement(candidate, tuple(verdicts))
+
+
+def accept(judgement: Judgement) -> tuple[Decision, LoopClosure]:
+    """Return the decision and the closure of the best candidate of a query."""
+    candidate = judgement.candidate
+    passed = "; ".join(
+        f"{name}: {verdict.reason}" for name, verdict in judgement.verdicts if verdict.outcome is Outcome.PASSED
+    )
+    skipped = ", ".join(
+        f"{name} ({verdict.reason})" for name, verdict in judgement.verdicts if verdict.outcome is Outcome.SKIPPED
+    )
+    reason = f"same place: {passed or 'no stage is switched on'}" + (f"; not looked at: {skipped}" if skipped else "")
+    closure = LoopClosure(
+        query_id=candidate.query.id,
+        query_stamp_ns=candidate.query.stamp_ns,
+        query_frame_id=candidate.query.frame_id,
+        match_id=candidate.match.id,
+        match_stamp_ns=candidate.match.stamp_ns,
+        match_session=candidate.match.session,
+        similarity=candidate.similarity,
+        probability=judgement.probability,
+    )
+    stage, verdict = judgement.deciding
+    return _decision(judgement, stage, verdict.value, verdict.threshold, reason, accepted=True), closure
+
+
+def refuse(judgement: Judgement) -> Decision:
+    """Return the decision of a candidate that a stage stopped."""
+    stage, verdict = judgement.verdicts[-1]
+    return _decision(judgement, stage, verdict.value, verdict.threshold, f"{stage}: {verdict.reason}")
+
+
+def refuse_unfinished(judgement: Judgement) -> Decision:
+    """Return the decision of a candidate that waited for keyframes that did not come."""
+    stage, verdict = judgement.verdicts[-1]
+    reason = f"{stage}: the session ended before enough keyframes came; {verdict.reason}"
+    return _decision(judgement, stage, verdict.value, verdict.threshold, reason)
+
+
+def refuse_outdone(judgement: Judgement, best: Judgement) -> Decision:
+    """Return the decision of a candidate whose query already closes a better loop."""
+    reason = f"keyframe {best.candidate.match.id} is the better match of the same query"
+    return _decision(judgement, "best", judgement.candidate.similarity, best.candidate.similarity, reason)
+
+
+def strongest(judgements: Sequence[Judgement]) -> Judgement | None:
+    """Return the best of those that passed every stage, None if none did."""
+    return max((j for j in judgements if j.outcome is Outcome.PASSED), key=lambda j: j.strength, default=None)
+
+
+def _decision(
+    judgement: Judgement, stage: str, value: float, threshold: float, reason: str, *, accepted: bool = False
+) -> Decision:
+    candidate = judgement.candidate
+    return Decision(
+        query_id=candidate.query.id,
+        query_stamp_ns=candidate.query.stamp_ns,
+        match_id=candidate.match.id,
+        match_stamp_ns=candidate.match.stamp_ns,
+        match_session=candidate.match.session,
+        accepted=accepted,
+        stage=stage,
+        value=value,
+        threshold=threshold,
+        similarity=candidate.similarity,
+        probability=judgement.probability,
+        reason=reason,
+    )

@@ -1,0 +1,79 @@
+"""Sequence consistency: the keyframes around a query see the places around its match, in an order a robot can drive.
+
+After SeqSLAM (Milford and Wyeth, ICRA 2012): straight lines of several speeds through the matrix of similarities
+between consecutive queries and consecutive places. Unlike there, a line is scored against the best distinct rival of
+each query, so that the value means the same in a map that looks alike everywhere and in one that does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core import Candidate
+from vpr_ros.detection.memory import Memory, Sighting
+
+# Places passed per keyframe: half to double the speed of the earlier drive, either way (a robot may reverse).
+_SPEEDS = np.array([-2.0, -1.5, -1.0, -0.75, -0.5, 0.5, 0.75, 1.0, 1.5, 2.0])
+# A line may pass one place beside its straight course, because keyframes are not evenly spaced.
+_JITTER = np.array([-1, 0, 1])
+_UNSEEN = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The best line through a candidate.
+
+    Attributes:
+        value: Mean margin over the best distinct rivals along the line; -1 where fewer keyframes than asked have come.
+        is_final: Whether no keyframe still to come can change it.
+    """
+
+    value: float
+    is_final: bool
+
+
+def best_run(candidate: Candidate, memory: Memory, length: int) -> Run:
+    """Return the best run of ``length`` consecutive keyframes that includes the query and passes through the match."""
+    sightings, centre = memory.sightings_around(candidate.query.id, length - 1)
+    is_final = len(sightings) - centre >= length
+    if len(sightings) < length:
+        return Run(_UNSEEN, is_final)
+    margins = _line_margins(candidate.match.id, sightings, centre, memory, length)
+    sums = np.cumsum(np.pad(margins, ((0, 0), (1, 0))), axis=1)
+    runs = (sums[:, length:] - sums[:, :-length]) / length
+    # Run number s covers the sightings s .. s + length - 1; it must hold the query's own.
+    holding = runs[:, max(0, centre - length + 1) : centre + 1]
+    return Run(float(holding.max()), is_final)
+
+
+def _line_margins(
+    match_id: int, sightings: list[Sighting], centre: int, memory: Memory, length: int
+) -> NDArray[np.float32]:
+    """Return each line's margin at each sighting, shape (speeds, sightings)."""
+    reach = int(np.ceil(np.abs(_SPEEDS).max() * (length - 1))) + 1
+    block = _similarity_block(match_id, sightings, memory, reach)
+    steps = np.arange(len(sightings)) - centre
+    columns = reach + np.rint(_SPEEDS[:, None] * steps).astype(np.int64)
+    along = block[np.arange(len(sightings))[:, None], columns[..., None] + _JITTER].max(axis=2)
+    rivals = [memory.best_rival(s, match_id, extra_keyframes=reach).similarity for s in sightings]
+    margins: NDArray[np.float32] = along - np.array(rivals, np.float32)
+    return margins
+
+
+def _similarity_block(match_id: int, sightings: list[Sighting], memory: Memory, reach: int) -> NDArray[np.float32]:
+    """Return the cosines of sightings to the places ``match_id - reach .. match_id + reach``; -1 where none may match.
+
+    Shape (sightings, 2 * reach + 1).
+    """
+    wanted = np.arange(match_id - reach, match_id + reach + 1)
+    there = np.isin(wanted, memory.place_map.ids)
+    there[there] = memory.place_map.sessions_of(wanted[there]) == memory.place_map.sessions_of(np.array([match_id]))[0]
+    block = np.full((len(sightings), len(wanted)), _UNSEEN, np.float32)
+    queries = np.stack([s.query.descriptor for s in sightings])
+    block[:, there] = queries @ memory.place_map.descriptors(wanted[there]).T
+    for row, sighting in zip(block, sightings, strict=True):
+        row[np.isin(wanted, sighting.excluded)] = _UNSEEN
+    return block
