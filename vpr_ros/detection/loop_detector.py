@@ -68,7 +68,7 @@ class LoopDetector:
             raise SettingsError(f"there is no stage '{unknown[0]}' to switch off; there are {', '.join(STAGE_NAMES)}")
         self.place_map = place_map
         self.settings = settings
-        self._encoder = encoder
+        self.encoder = encoder
         self._stages = build_stages(settings.thresholds, without)
         self._is_mapping = settings.choice.mode == "mapping"
         self._next_id = place_map.next_id
@@ -134,7 +134,7 @@ class LoopDetector:
             id=self._next_id,
             session=self.place_map.session,
             stamp_ns=frame.stamp_ns,
-            descriptor=self._encoder.encode(frame.image).descriptor,
+            descriptor=self.encoder.encode(frame.image).descriptor,
             thumbnail=_thumbnail(frame.image),
             frame_id=frame.frame_id,
             camera=frame.camera,
