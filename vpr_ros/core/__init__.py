@@ -7,6 +7,7 @@ from vpr_ros.core.frame import Frame, FrameError
 from vpr_ros.core.installation import share_path
 from vpr_ros.core.keyframe import Keyframe
 from vpr_ros.core.pose import Pose, PoseError
+from vpr_ros.core.recipe import Recipe
 from vpr_ros.core.stamps import NS_PER_S, seconds, stamp_ns_from_text
 from vpr_ros.core.trajectory import Trajectory, TrajectoryError, read_tum_trajectory
 
@@ -22,6 +23,7 @@ __all__ = [
     "LoopClosure",
     "Pose",
     "PoseError",
+    "Recipe",
     "Relocalization",
     "Trajectory",
     "TrajectoryError",

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.encoders.recipe import Recipe
+from vpr_ros.core import Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
