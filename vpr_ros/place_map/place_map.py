@@ -125,6 +125,10 @@ class PlaceMap:
         """Return the number of places."""
         return len(self._table)
 
+    def __bool__(self) -> bool:
+        """An empty map is not a missing one: ``place_map or another`` keeps it."""
+        return True
+
     @property
     def next_id(self) -> int:
         """Id of the next place."""
