@@ -36,9 +36,10 @@ class Judgement:
         return ran[-1] if ran else self.verdicts[-1]
 
     @property
-    def strength(self) -> tuple[float, float]:
-        """What accepted candidates of one query are ranked by: margin along the sequence, then similarity."""
-        return self.sequence_margin, self.candidate.similarity
+    def strength(self) -> float:
+        """What the passed candidates of one query are ranked by: the last stage's rank value, else the similarity."""
+        ranks = (verdict.rank_value for _, verdict in reversed(self.verdicts) if verdict.rank_value is not None)
+        return next(ranks, self.candidate.similarity)
 
     @property
     def sequence_margin(self) -> float:

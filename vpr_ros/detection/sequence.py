@@ -19,6 +19,7 @@ from vpr_ros.detection.memory import Memory, Sighting
 _SPEEDS = np.array([-2.0, -1.5, -1.0, -0.75, -0.5, 0.5, 0.75, 1.0, 1.5, 2.0])
 # A line may pass one place beside its straight course, because keyframes are not evenly spaced.
 _JITTER = np.array([-1, 0, 1])
+_STRAIGHT = 1
 _UNSEEN = -1.0
 
 
@@ -28,10 +29,13 @@ class Run:
 
     Attributes:
         value: Mean margin over the best distinct rivals along the line; -1 where fewer keyframes than asked have come.
+        alignment: The same along a line without jitter. Neighbours of the true match reach its value by jitter, but not
+            its alignment, so this ranks the candidates of one query.
         is_final: Whether no keyframe still to come can change it.
     """
 
     value: float
+    alignment: float
     is_final: bool
 
 
@@ -40,26 +44,30 @@ def best_run(candidate: Candidate, memory: Memory, length: int) -> Run:
     sightings, centre = memory.sightings_around(candidate.query.id, length - 1)
     is_final = len(sightings) - centre >= length
     if len(sightings) < length:
-        return Run(_UNSEEN, is_final)
+        return Run(_UNSEEN, _UNSEEN, is_final)
     margins = _line_margins(candidate.match.id, sightings, centre, memory, length)
+    jittered, straight = margins.max(axis=2), margins[..., _STRAIGHT]
+    return Run(_best_mean(jittered, centre, length), _best_mean(straight, centre, length), is_final)
+
+
+def _best_mean(margins: NDArray[np.float32], centre: int, length: int) -> float:
+    """Return the highest mean over ``length`` neighbouring columns that include the column ``centre``."""
     sums = np.cumsum(np.pad(margins, ((0, 0), (1, 0))), axis=1)
-    runs = (sums[:, length:] - sums[:, :-length]) / length
-    # Run number s covers the sightings s .. s + length - 1; it must hold the query's own.
-    holding = runs[:, max(0, centre - length + 1) : centre + 1]
-    return Run(float(holding.max()), is_final)
+    means = (sums[:, length:] - sums[:, :-length]) / length
+    return float(means[:, max(0, centre - length + 1) : centre + 1].max())
 
 
 def _line_margins(
     match_id: int, sightings: list[Sighting], centre: int, memory: Memory, length: int
 ) -> NDArray[np.float32]:
-    """Return each line's margin at each sighting, shape (speeds, sightings)."""
+    """Return the margin of each line at each sighting, shape (speeds, sightings, jitters)."""
     reach = int(np.ceil(np.abs(_SPEEDS).max() * (length - 1))) + 1
     block = _similarity_block(match_id, sightings, memory, reach)
     steps = np.arange(len(sightings)) - centre
     columns = reach + np.rint(_SPEEDS[:, None] * steps).astype(np.int64)
-    along = block[np.arange(len(sightings))[:, None], columns[..., None] + _JITTER].max(axis=2)
+    along = block[np.arange(len(sightings))[:, None], columns[..., None] + _JITTER]
     rivals = [memory.best_rival(s, match_id, extra_keyframes=reach).similarity for s in sightings]
-    margins: NDArray[np.float32] = along - np.array(rivals, np.float32)
+    margins: NDArray[np.float32] = along - np.array(rivals, np.float32)[:, None]
     return margins
 
 

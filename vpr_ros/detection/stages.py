@@ -30,12 +30,14 @@ class Verdict:
         value: What it saw; 0 where it was skipped.
         threshold: What it asked for; 0 where it was skipped.
         reason: One clause for people: what was seen against what was asked, or why the stage did not run.
+        rank_value: What ranks the candidates of one query that all pass, None where the stage has nothing to say of it.
     """
 
     outcome: Outcome
     value: float
     threshold: float
     reason: str
+    rank_value: float | None = None
 
 
 class Stage(Protocol):
@@ -118,7 +120,7 @@ class SequenceStage:
         is_run = run.value >= self._threshold
         outcome = Outcome.PASSED if is_run else Outcome.REFUSED if run.is_final else Outcome.WAITING
         seen = f"mean margin {run.value:.3f} over {self._length} keyframes in a row, asked {self._threshold:.3f}"
-        return Verdict(outcome, run.value, self._threshold, seen)
+        return Verdict(outcome, run.value, self._threshold, seen, rank_value=run.alignment)
 
 
 # Every stage there is, in the order of the path.
