@@ -43,6 +43,12 @@ class NodeSettings:
         5, "Frames that wait for the worker; a full queue drops the oldest and counts it.", low=1, high=1000
     )
     sync_tolerance_s: float = setting(0.02, "How far depth may be from its image in time.", low=0.0, high=10.0)
+    odometry_tolerance_s: float = setting(
+        0.1, "How far the nearest odometry may be from an image in time; between two it is interpolated.", low=0.0
+    )
+    sync_wait_s: float = setting(
+        0.5, "How long an image waits for the odometry and depth that belong to it.", low=0.0, high=60.0
+    )
     map_frame: str = setting("map", "Frame of the poses that relocalization publishes.")
     base_frame: str = setting("base_link", "The robot's frame, whose pose relocalization publishes.")
     t_base_camera: tuple[float, ...] = setting(
@@ -50,6 +56,7 @@ class NodeSettings:
     )
     publish_descriptors: bool = setting(False, "Send each keyframe's descriptor on ~/keyframes.")
     silence_warning_s: float = setting(5.0, "Say what is wrong when no image has come for this long.", low=0.1)
+    autostart: bool = setting(False, "Configure and activate at start, without a lifecycle manager.")
 
 
 @dataclass(frozen=True, slots=True)

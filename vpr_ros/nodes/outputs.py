@@ -1,0 +1,151 @@
+"""What the node publishes of its work."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
+
+from vpr_msgs.msg import Decision as DecisionMessage
+from vpr_msgs.msg import Keyframe as KeyframeMessage
+from vpr_msgs.msg import LoopClosure as LoopClosureMessage
+from vpr_ros.core import Keyframe, LoopClosure
+from vpr_ros.detection import Observation, Settings
+from vpr_ros.nodes.messages import (
+    decision_message,
+    header_of,
+    image_message,
+    keyframe_message,
+    loop_closure_message,
+)
+from vpr_ros.nodes.pictures import markers, match_picture
+from vpr_ros.nodes.qos import LATCHED, reliable
+from vpr_ros.nodes.vitals import Vitals
+from vpr_ros.place_map import PlaceMap
+
+# Thumbnails kept of the newest keyframes: a query waits for at most a few keyframes before it is decided.
+_RECENT_THUMBNAILS = 64
+
+
+class Outputs:
+    """The publishers of a configured node. ``announce`` runs in the worker's thread, the rest in the executor's."""
+
+    def __init__(self, node: LifecycleNode, settings: Settings, vitals: Vitals) -> None:
+        """Make the publishers; they are silent until the node is active."""
+        self._node = node
+        self._settings = settings.node
+        self._vitals = vitals
+        make = node.create_lifecycle_publisher
+        self._closures = make(LoopClosureMessage, "~/loop_closures", LATCHED)
+        self._decisions = make(DecisionMessage, "~/decisions", reliable(100))
+        self._keyframes = make(KeyframeMessage, "~/keyframes", LATCHED)
+        self._relocalization = make(PoseWithCovarianceStamped, "~/relocalization", reliable(10))
+        self._match_images = make(Image, "~/match_image", reliable(1))
+        self._markers = make(MarkerArray, "~/markers", reliable(1))
+        self._frame_id = "camera"
+        self._thumbnails: OrderedDict[int, bytes | None] = OrderedDict()
+        self._track = _Track()
+        self._drawn_for = (0, 0)
+
+    def announce(self, observation: Observation, place_map: PlaceMap) -> None:
+        """Publish what a frame led to."""
+        if observation.keyframe is not None:
+            self._announce_keyframe(observation.keyframe, place_map)
+        for decision in observation.decisions:
+            self._decisions.publish(decision_message(decision, self._frame_id))
+        for closure in observation.closures:
+            self._vitals.note("closures")
+            self._track.close(closure)
+            self._closures.publish(loop_closure_message(closure))
+            self._picture(closure, place_map)
+
+    def relocalized(self, message: PoseWithCovarianceStamped) -> None:
+        """Publish where the robot is."""
+        self._relocalization.publish(message)
+
+    def draw(self) -> None:
+        """Publish the markers if somebody looks and something is new, for the picture or for who looks."""
+        listeners = self._markers.get_subscription_count()
+        drawn_for = (self._track.version, listeners)
+        if listeners and drawn_for != self._drawn_for:
+            header = header_of(0, self._track.frame_id)
+            header.stamp = self._node.get_clock().now().to_msg()
+            self._markers.publish(markers(header, *self._track.lines()))
+        self._drawn_for = drawn_for
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._publishers():
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def _publishers(self) -> tuple[LifecyclePublisher, ...]:
+        return (
+            self._closures,
+            self._decisions,
+            self._keyframes,
+            self._relocalization,
+            self._match_images,
+            self._markers,
+        )
+
+    def _announce_keyframe(self, keyframe: Keyframe, place_map: PlaceMap) -> None:
+        self._vitals.note("keyframes")
+        self._frame_id = keyframe.frame_id
+        self._thumbnails[keyframe.id] = keyframe.thumbnail
+        if len(self._thumbnails) > _RECENT_THUMBNAILS:
+            self._thumbnails.popitem(last=False)
+        sessions = place_map.sessions
+        self._track.add(keyframe, sessions[-1].map_frame if sessions else self._settings.map_frame)
+        self._keyframes.publish(keyframe_message(keyframe, with_descriptor=self._settings.publish_descriptors))
+
+    def _picture(self, closure: LoopClosure, place_map: PlaceMap) -> None:
+        if not self._match_images.get_subscription_count():
+            return
+        query = self._thumbnails.get(closure.query_id)
+        match = self._thumbnails.get(closure.match_id) or place_map.thumbnail(closure.match_id)
+        caption = f"keyframe {closure.query_id} shows {closure.match_id} again, p {closure.probability:.2f}"
+        header = header_of(closure.query_stamp_ns, closure.query_frame_id)
+        self._match_images.publish(image_message(match_picture(query, match, caption), "rgb8", header))
+
+
+class _Track:
+    """Keyframes and closures of the running session, to be drawn. Worker and executor share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._positions: dict[int, NDArray[np.float64]] = {}
+        self._loops: list[tuple[int, int]] = []
+        self._session = -1
+        self.frame_id = "map"
+        self.version = 0
+
+    def add(self, keyframe: Keyframe, frame_id: str) -> None:
+        """Note a keyframe; a new session has a frame of its own and starts an empty picture."""
+        with self._lock:
+            if keyframe.session != self._session:
+                self._positions.clear()
+                self._loops.clear()
+                self._session = keyframe.session
+                self.frame_id = frame_id
+            if keyframe.t_odom_camera is not None:
+                self._positions[keyframe.id] = keyframe.t_odom_camera.translation
+                self.version += 1
+
+    def close(self, closure: LoopClosure) -> None:
+        """Note a closure."""
+        with self._lock:
+            self._loops.append((closure.query_id, closure.match_id))
+            self.version += 1
+
+    def lines(self) -> tuple[NDArray[np.float64], list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+        """Return positions of the keyframes (n, 3) and both ends of each closure within the session."""
+        with self._lock:
+            there = self._positions
+            positions = np.array(list(there.values())).reshape(-1, 3)
+            return positions, [(there[q], there[m]) for q, m in self._loops if q in there and m in there]
