@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+import re
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Literal, get_args
+
+from vpr_ros.core.errors import VprError
 
 Interpolation = Literal["bilinear", "bicubic"]
+ChannelOrder = Literal["rgb", "bgr"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class RecipeError(VprError):
+    """A recipe that no encoder can have, or a text that holds none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +31,16 @@ class Recipe:
         height: Input height in pixels.
         width: Input width in pixels.
         interpolation: Of the resize to the input size; always antialiased, as PIL does it.
-        mean: Per channel, in units of [0, 1].
-        std: Per channel, in units of [0, 1].
+        mean: Per channel, in units of [0, 1], in the order of ``channel_order``.
+        std: Per channel, in units of [0, 1], in the order of ``channel_order``.
         dim: Length of the global descriptor.
-        weights_sha256: Of the weights file, lower-case hex.
+        weights_sha256: Of the trained weights (the checkpoint, not the ONNX file made of it), lower-case hex: a new
+            export of the same weights keeps a map usable.
         licence: SPDX identifier of the weights, or a sentence where there is none.
         channel_order: What the network was trained on. Images are RGB inside the house.
+
+    Raises:
+        RecipeError: A value that no encoder can have.
     """
 
     name: str
@@ -36,4 +52,76 @@ class Recipe:
     dim: int
     weights_sha256: str
     licence: str
-    channel_order: Literal["rgb", "bgr"] = "rgb"
+    channel_order: ChannelOrder = "rgb"
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        if not self.name.strip():
+            raise RecipeError("recipe has no name; give the encoder's registered name, such as 'gem-lite'")
+        if min(self.height, self.width, self.dim) < 1:
+            raise RecipeError(
+                f"recipe '{self.name}' has height {self.height}, width {self.width}, dim {self.dim}; "
+                "expected all at least 1"
+            )
+        self._check_choices()
+        self._check_normalisation()
+
+    def _check_choices(self) -> None:
+        for label, value, allowed in (
+            ("interpolation", self.interpolation, get_args(Interpolation)),
+            ("channel_order", self.channel_order, get_args(ChannelOrder)),
+        ):
+            if value not in allowed:
+                raise RecipeError(f"recipe '{self.name}' has {label} '{value}', expected one of {', '.join(allowed)}")
+        if not _SHA256.fullmatch(self.weights_sha256):
+            raise RecipeError(
+                f"recipe '{self.name}' has weights_sha256 '{self.weights_sha256}', expected 64 lower-case hex digits"
+            )
+
+    def _check_normalisation(self) -> None:
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, (*self.mean, *self.std))):
+            raise RecipeError(
+                f"recipe '{self.name}' has mean {self.mean} and std {self.std}, expected three finite numbers each"
+            )
+        if min(self.std) <= 0:
+            raise RecipeError(f"recipe '{self.name}' has std {self.std}, expected all above 0")
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        return (
+            f"{self.name}: {self.dim}-D from {self.width} x {self.height} {self.channel_order.upper()}, "
+            f"{self.interpolation}; weights {self.weights_sha256[:12]}, {self.licence}"
+        )
+
+    def to_json(self) -> str:
+        """Return the recipe as one JSON object, keys in the order of the attributes."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Return the recipe that :meth:`to_json` wrote.
+
+        Raises:
+            RecipeError: Not JSON, an unknown, missing or wrongly typed key, or a value that no encoder can have.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RecipeError(f"recipe is not JSON ({error}); expected what Recipe.to_json writes") from error
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: object) -> Recipe:
+        """Return the recipe of a mapping as a JSON or YAML file gives it.
+
+        Raises:
+            RecipeError: As :meth:`from_json`.
+        """
+        import dacite  # Here, because nothing else in the core needs more than numpy.
+
+        if not isinstance(values, dict):
+            raise RecipeError(f"recipe is a {type(values).__name__}, expected a mapping of names to values")
+        try:
+            return dacite.from_dict(cls, values, dacite.Config(strict=True, cast=[tuple]))
+        except (dacite.DaciteError, TypeError) as error:
+            raise RecipeError(f"recipe does not fit: {error}") from error

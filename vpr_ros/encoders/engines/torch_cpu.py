@@ -1,0 +1,41 @@
+"""torch on the processor: the reference the other engines are compared with, and the one that runs checkpoints."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vpr_ros.encoders.encoding import Encoding
+from vpr_ros.encoders.errors import EncoderError
+
+
+class TorchCpu:
+    """A torch module, run eagerly in float32.
+
+    Attributes:
+        name: ``torch_cpu``.
+    """
+
+    name = "torch_cpu"
+
+    def __init__(self, network: torch.nn.Module, *, threads: int | None = None) -> None:
+        """Take a network whose forward returns the descriptor, or the descriptor and the feature map.
+
+        Args:
+            network: Loaded with its weights.
+            threads: Processor threads, of the whole process (torch knows no other); None leaves torch's choice.
+        """
+        self._network = network.eval()
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def run(self, network_input: NDArray[np.float32]) -> Encoding:
+        """Run the network once; see :class:`~vpr_ros.encoders.engines.engine.Engine`."""
+        try:
+            with torch.inference_mode():
+                output = self._network(torch.from_numpy(network_input))
+        except RuntimeError as error:
+            raise EncoderError(f"torch failed: {str(error).strip().partition(chr(10))[0]}") from error
+        descriptor, feature_map = output if isinstance(output, tuple) else (output, None)
+        return Encoding(descriptor[0].numpy(), None if feature_map is None else feature_map[0].numpy())

@@ -1,0 +1,7 @@
+"""What can go wrong between an image and its descriptor."""
+
+from vpr_ros.core import VprError
+
+
+class EncoderError(VprError):
+    """An image no network takes, weights that are missing or foreign, an engine that can't run, or a broken output."""

@@ -1,0 +1,112 @@
+"""Reading checkpoints: tensors only, nothing executed, loaded strictly with every mismatch named."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vpr_ros.encoders.errors import EncoderError
+
+_WRAPPERS = ("state_dict", "model_state_dict")
+_NAMES_SHOWN = 5
+
+
+def read_checkpoint(path: Path) -> dict[str, object]:
+    """Return what a torch file holds, read without executing any of it.
+
+    Raises:
+        EncoderError: Missing, truncated, no torch file, or one that holds more than plain values and tensors.
+    """
+    if not path.is_file():
+        raise EncoderError(f"there is no checkpoint '{path}'; check the path")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise EncoderError(_why_not_unpickled(path, error)) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise EncoderError(
+            f"'{path}' ({path.stat().st_size} bytes) is no whole torch checkpoint: {_first_line(error)}; "
+            "download it again and compare its size"
+        ) from error
+    if not isinstance(content, dict):
+        raise EncoderError(f"'{path}' holds a {type(content).__name__}, expected a dictionary of tensors")
+    return content
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return a file's tensors by name, unwrapped from ``state_dict`` and freed of one ``module.`` (DataParallel).
+
+    Raises:
+        EncoderError: As :func:`read_checkpoint`, or it holds no tensors.
+    """
+    return state_dict_of(read_checkpoint(path), path)
+
+
+def state_dict_of(content: Mapping[str, object], path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint that was read.
+
+    Raises:
+        EncoderError: There are none; names the keys seen.
+    """
+    inner = next((content[key] for key in _WRAPPERS if key in content), content)
+    tensors = {n: t for n, t in inner.items() if isinstance(t, Tensor)} if isinstance(inner, Mapping) else {}
+    if not tensors:
+        raise EncoderError(
+            f"'{path}' holds no tensors by name (its keys: {_some(list(map(str, content)))}); "
+            f"expected a state dict, bare or under {' or '.join(_WRAPPERS)}"
+        )
+    if all(name.startswith("module.") for name in tensors):
+        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], path: Path, model: str) -> None:
+    """Put weights into a network as float32.
+
+    Raises:
+        EncoderError: Missing, unexpected or mis-shaped tensors, or values that are not finite; each is named.
+    """
+    wanted = network.state_dict()
+    shapes = (
+        f"{name} is {tuple(weights[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in weights and weights[name].shape != wanted[name].shape
+    )
+    broken = {
+        "missing": [name for name in wanted if name not in weights],
+        "unexpected": [name for name in weights if name not in wanted],
+        "mis-shaped": list(shapes),
+        "not finite": [name for name, value in weights.items() if not torch.isfinite(value).all()],
+    }
+    findings = [f"{len(names)} {what} ({_some(names)})" for what, names in broken.items() if names]
+    if findings:
+        raise EncoderError(
+            f"'{path}' does not hold {model}: of {len(weights)} tensors, {len(wanted)} wanted: {'; '.join(findings)}"
+        )
+    network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in weights.items()}, strict=True)
+
+
+def _why_not_unpickled(path: Path, error: pickle.UnpicklingError) -> str:
+    try:
+        classes = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except (RuntimeError, ValueError, OSError, pickle.UnpicklingError, EOFError):
+        classes = []
+    if not classes:
+        return f"'{path}' is no torch checkpoint: {_first_line(error)}; expected a file that torch.save wrote"
+    return (
+        f"'{path}' holds Python objects beside its tensors ({_some(classes)}); loading them would run the file's own "
+        "code, so it is refused: save torch.load(...)['state_dict'] alone where you trust the file, and give that"
+    )
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
