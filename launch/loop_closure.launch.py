@@ -1,6 +1,6 @@
 """Start loop_closure_node on a camera: `ros2 launch vpr_ros loop_closure.launch.py --show-args` lists the arguments."""
 
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
@@ -9,12 +9,28 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 
+_CONFIG = PathJoinSubstitution([FindPackageShare("vpr_ros"), "config"])
+_AS_ELSEWHERE = "Empty: as params_file says, else the node's default."
+_TOPICS = ("image", "camera_info", "depth", "odom")
+# Arguments that are parameters of the node, with their type.
+_PARAMETERS = {
+    "image_transport": str,
+    "encoder": str,
+    "engine": str,
+    "map": str,
+    "mode": str,
+    "use_sim_time": bool,
+    "autostart": bool,
+}
+
 
 def generate_launch_description():
     """Return the arguments, the node and, if asked for, RViz."""
-    config = PathJoinSubstitution([FindPackageShare("vpr_ros"), "config"])
-    arguments = [
-        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node, such as the robot's."),
+    return LaunchDescription([*_arguments(), OpaqueFunction(function=_loop_closure_node), _rviz()])
+
+
+def _arguments():
+    return [
         DeclareLaunchArgument("camera", default_value="/camera", description="Namespace of the camera's topics."),
         DeclareLaunchArgument(
             "image",
@@ -33,24 +49,38 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument("odom", default_value="/odom", description="Odometry (nav_msgs/Odometry); not needed."),
         DeclareLaunchArgument(
-            "image_transport", default_value="raw", choices=["raw", "compressed"], description="How images are sent."
+            "image_transport",
+            default_value="",
+            choices=["", "raw", "compressed"],
+            description=f"How images are sent. {_AS_ELSEWHERE}",
         ),
         DeclareLaunchArgument(
-            "encoder", default_value="gem-lite", description="Image encoder; `vpr_ros encoders` lists them."
+            "encoder", default_value="", description=f"Image encoder; `vpr_ros encoders` lists them. {_AS_ELSEWHERE}"
         ),
         DeclareLaunchArgument(
-            "map", default_value="", description="Map directory, NAME.vprmap; empty keeps the map in memory."
+            "engine",
+            default_value="",
+            description=f"What runs the encoder; `vpr_ros doctor` says what works. {_AS_ELSEWHERE}",
+        ),
+        DeclareLaunchArgument(
+            "map", default_value="", description=f"Map directory, NAME.vprmap, made if absent. {_AS_ELSEWHERE}"
         ),
         DeclareLaunchArgument(
             "mode",
-            default_value="mapping",
-            choices=["mapping", "localization"],
-            description="mapping adds places, localization only reads the map.",
+            default_value="",
+            choices=["", "mapping", "localization"],
+            description=f"mapping adds places, localization only reads the map. {_AS_ELSEWHERE}",
         ),
         DeclareLaunchArgument(
             "params_file",
-            default_value=PathJoinSubstitution([config, "loop_closure.yaml"]),
+            default_value=PathJoinSubstitution([_CONFIG, "loop_closure.yaml"]),
             description="Parameter file with overrides; the arguments here win over it.",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="",
+            choices=["", "true", "false"],
+            description=f"Follow /clock. {_AS_ELSEWHERE}",
         ),
         DeclareLaunchArgument(
             "autostart",
@@ -59,48 +89,44 @@ def generate_launch_description():
             description="Configure and activate at start; false leaves that to a lifecycle manager.",
         ),
         DeclareLaunchArgument(
-            "use_sim_time", default_value="false", choices=["true", "false"], description="Follow /clock."
-        ),
-        DeclareLaunchArgument(
             "relocalization",
             default_value="~/relocalization",
-            description="Topic for poses that were found; /initialpose hands them to Nav2.",
+            description="Topic for the poses that were found; /initialpose hands them to Nav2.",
         ),
+        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node, such as the robot's."),
+        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error."),
         DeclareLaunchArgument("rviz", default_value="false", choices=["true", "false"], description="Start RViz too."),
-        DeclareLaunchArgument(
-            "log_level", default_value="info", description="Log level of the node: debug, info, warn or error."
-        ),
     ]
-    return LaunchDescription([*arguments, _loop_closure_node(), _rviz(config)])
 
 
-def _loop_closure_node():
-    texts = ("image_transport", "encoder", "map", "mode")
-    switches = ("autostart", "use_sim_time")
-    topics = ("image", "camera_info", "depth", "odom")
-    return LifecycleNode(
+def _loop_closure_node(context):
+    """Return the node. Only now is it known which arguments were given; the others must not hide the params_file."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in _PARAMETERS}
+    parameters = {
+        name: ParameterValue(text, value_type=str) if kind is str else text == "true"
+        for (name, kind), text in zip(_PARAMETERS.items(), given.values(), strict=True)
+        if text
+    }
+    node = LifecycleNode(
         package="vpr_ros",
         executable="loop_closure_node",
         name="loop_closure_node",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
-        parameters=[
-            LaunchConfiguration("params_file"),
-            {name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in texts},
-            {name: ParameterValue(LaunchConfiguration(name), value_type=bool) for name in switches},
-        ],
+        parameters=[LaunchConfiguration("params_file"), parameters],
         remappings=[
-            *((name, LaunchConfiguration(name)) for name in topics),
+            *((name, LaunchConfiguration(name)) for name in _TOPICS),
             ("~/relocalization", LaunchConfiguration("relocalization")),
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
     )
+    return [node]
 
 
-def _rviz(config):
+def _rviz():
     return Node(
         package="rviz2",
         executable="rviz2",
-        arguments=["-d", PathJoinSubstitution([config, "loop_closure.rviz"])],
+        arguments=["-d", PathJoinSubstitution([_CONFIG, "loop_closure.rviz"])],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )

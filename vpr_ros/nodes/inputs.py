@@ -210,4 +210,13 @@ class Inputs:
         return self.watchdog.is_unmatched(facts.name, has_match=found or not facts.publishers)
 
     def _topics_of(self, type_name: str) -> list[str]:
-        return [topic for topic, types in self._node.get_topic_names_and_types() if type_name in types]
+        """Return the topics of a type that somebody else publishes."""
+        own = (self._node.get_name(), self._node.get_namespace())
+        return [
+            topic
+            for topic, types in self._node.get_topic_names_and_types()
+            if type_name in types
+            and any(
+                (info.node_name, info.node_namespace) != own for info in self._node.get_publishers_info_by_topic(topic)
+            )
+        ]

@@ -131,10 +131,10 @@ class LoopClosureNode(LifecycleNode):
 
     def __init__(self) -> None:
         """Declare parameters; weights are loaded in configure."""
-        super().__init__("loop_closure_node", automatically_declare_parameters_from_overrides=True)
-        self._parameters = Parameters(self)
         self._workplace: Workplace | None = None
         self._state = "unconfigured"
+        super().__init__("loop_closure_node", automatically_declare_parameters_from_overrides=True)
+        self._own_parameters = Parameters(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", reliable(10))
         # Timers of the node's own clock stand still under use_sim_time without /clock, just when they are needed.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -150,10 +150,10 @@ class LoopClosureNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load the weights, open the map."""
         try:
-            self._workplace = Workplace(self, self._parameters.read())
+            self._workplace = Workplace(self, self._own_parameters.read())
         except VprError as error:
             self.get_logger().error(f"can't configure: {error}")
-            self._parameters.unlock()
+            self._own_parameters.unlock()
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
             return self._failed("configure", error)
@@ -213,7 +213,7 @@ class LoopClosureNode(LifecycleNode):
         workplace, self._workplace = self._workplace, None
         if workplace is not None:
             workplace.close()
-        self._parameters.unlock()
+            self._own_parameters.unlock()
 
     def _failed(self, transition: str, error: Exception) -> TransitionCallbackReturn:
         self.get_logger().error(f"can't {transition}: {type(error).__name__}: {error}; this is a bug of vpr_ros")

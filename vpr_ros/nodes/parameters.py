@@ -13,6 +13,7 @@ from rcl_interfaces.msg import (
     ParameterType,
     SetParametersResult,
 )
+from rclpy.exceptions import ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -79,7 +80,10 @@ class Parameters:
         self._node.declare_parameter(facts.name, _for_ros(value), descriptor_of(facts), ignore_override=True)
 
     def _value(self, name: str) -> object:
-        return _plain(self._node.get_parameter(name).value)
+        try:
+            return _plain(self._node.get_parameter(name).value)
+        except ParameterUninitializedException:
+            return ()
 
     def _unknown_names(self) -> Iterator[str]:
         for name in self._node.get_parameters_by_prefix(""):
@@ -138,8 +142,10 @@ def _type_of(default: Value) -> int:
 
 
 def _for_ros(value: Value) -> Any:
-    """Return a value that rclpy gives the right type; it takes an empty tuple for bytes."""
-    return array("d", value) if isinstance(value, tuple) else value
+    """Return a value as rclpy declares it; an empty list has no type there, so its type stands for it."""
+    if isinstance(value, tuple):
+        return array("d", value) if value else Parameter.Type.DOUBLE_ARRAY
+    return value
 
 
 def _plain(value: object) -> object:
