@@ -11,7 +11,7 @@ from typing import Any
 import dacite
 import numpy as np
 
-from vpr_ros.core import Camera, Keyframe, Recipe
+from vpr_ros.core import Camera, Keyframe
 from vpr_ros.place_map.places import NO_POSE, POSE_SIZE, PlaceColumns
 
 SCHEMA_VERSION = 1
@@ -85,21 +85,6 @@ def columns_of(rows: Sequence[tuple[Any, ...]], *, first_id: int, dim: int) -> P
         cameras=tuple(map(_camera_from_json, cameras)),
         descriptors=np.frombuffer(_joined(descriptors, dim * _FLOAT32.itemsize), _FLOAT32).reshape(-1, dim),
     )
-
-
-def recipe_to_json(recipe: Recipe) -> str:
-    """Return a recipe as text."""
-    return json.dumps(asdict(recipe))
-
-
-def recipe_from_json(text: str) -> Recipe:
-    """Return the recipe that a text holds.
-
-    Raises:
-        ValueError: It is no JSON.
-        DaciteError: It holds something else.
-    """
-    return dacite.from_dict(Recipe, json.loads(text), _STRICT)
 
 
 @lru_cache(maxsize=64)  # a map has a handful of cameras and thousands of places

@@ -23,8 +23,6 @@ from vpr_ros.place_map.rows import (
     SCHEMA_VERSION,
     SELECT_PLACES,
     columns_of,
-    recipe_from_json,
-    recipe_to_json,
     row_of,
 )
 
@@ -69,7 +67,7 @@ class Store:
         self._connection = connection
         self._name = name
         with telling(name, "opened"), _reading_values(name):
-            self.recipe = recipe_from_json(connection.execute("SELECT json FROM recipe").fetchone()[0])
+            self.recipe = Recipe.from_json(connection.execute("SELECT json FROM recipe").fetchone()[0])
         self._closing = closing.pop_all()
 
     @classmethod
@@ -299,7 +297,7 @@ def _create_file(directory: Path, recipe: Recipe) -> None:
 
 def _create_tables(connection: sqlite3.Connection, recipe: Recipe) -> None:
     connection.executescript(CREATE_TABLES)
-    connection.execute("INSERT INTO recipe VALUES (?)", (recipe_to_json(recipe),))
+    connection.execute("INSERT INTO recipe VALUES (?)", (recipe.to_json(),))
     connection.execute("COMMIT")
 
 
