@@ -120,11 +120,11 @@ def _blocks(inputs: int, outputs: int, interpolation: Interpolation) -> Iterator
 
 def _filter(distance: NDArray[np.float64], interpolation: Interpolation) -> NDArray[np.float64]:
     x = np.abs(distance)
-    if interpolation == "bilinear":
-        return np.clip(1 - x, 0, None)
-    near = ((_CUBIC_A + 2) * x - (_CUBIC_A + 3)) * x * x + 1
-    far = (((x - 5) * x + 8) * x - 4) * _CUBIC_A
-    weights: NDArray[np.float64] = np.where(x < 1, near, np.where(x < 2, far, 0))
+    weights: NDArray[np.float64] = np.maximum(1 - x, 0)
+    if interpolation == "bicubic":
+        near = ((_CUBIC_A + 2) * x - (_CUBIC_A + 3)) * x * x + 1
+        far = (((x - 5) * x + 8) * x - 4) * _CUBIC_A
+        weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     return weights
 
 

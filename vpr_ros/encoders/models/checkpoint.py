@@ -56,7 +56,7 @@ def state_dict_of(content: Mapping[str, object], path: Path) -> dict[str, Tensor
     tensors = {n: t for n, t in inner.items() if isinstance(t, Tensor)} if isinstance(inner, Mapping) else {}
     if not tensors:
         raise EncoderError(
-            f"'{path}' holds no tensors by name (its keys: {_some(list(map(str, content)))}); "
+            f"'{path}' holds no tensors by name (its keys: {some(list(map(str, content)))}); "
             f"expected a state dict, bare or under {' or '.join(_WRAPPERS)}"
         )
     if all(name.startswith("module.") for name in tensors):
@@ -82,7 +82,7 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], path: Path,
         "mis-shaped": list(shapes),
         "not finite": [name for name, value in weights.items() if not torch.isfinite(value).all()],
     }
-    findings = [f"{len(names)} {what} ({_some(names)})" for what, names in broken.items() if names]
+    findings = [f"{len(names)} {what} ({some(names)})" for what, names in broken.items() if names]
     if findings:
         raise EncoderError(
             f"'{path}' does not hold {model}: of {len(weights)} tensors, {len(wanted)} wanted: {'; '.join(findings)}"
@@ -98,12 +98,13 @@ def _why_not_unpickled(path: Path, error: pickle.UnpicklingError) -> str:
     if not classes:
         return f"'{path}' is no torch checkpoint: {_first_line(error)}; expected a file that torch.save wrote"
     return (
-        f"'{path}' holds Python objects beside its tensors ({_some(classes)}); loading them would run the file's own "
+        f"'{path}' holds Python objects beside its tensors ({some(classes)}); loading them would run the file's own "
         "code, so it is refused: save torch.load(...)['state_dict'] alone where you trust the file, and give that"
     )
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 

