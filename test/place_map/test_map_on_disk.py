@@ -168,14 +168,24 @@ def fill_up(place_map):
         return str(error)
 
 
-def test_a_map_on_a_read_only_disk_can_be_read(directory, tmp_path):
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_map_on_a_read_only_disk_can_be_read(directory, tmp_path, is_killed):
+    """Also as a killed process left it, with places that are still in the write-ahead log."""
+    if is_killed:
+        child = start(
+            f"m = PlaceMap.open(Path({str(directory)!r}), RECIPE)\n"
+            "m.add(keyframe(10))\nm.add(keyframe(11))\nprint('added', flush=True)\ninput()"
+        )
+        assert child.stdout.readline() == "added\n"
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
     seen_here = tmp_path / "disk"
     seen_here.mkdir()
     if not (mount("--bind", directory.parent, seen_here) and mount("-o", "remount,bind,ro", seen_here)):
         pytest.skip("the tests may not mount file systems")
     try:
         with PlaceMap.open(seen_here / directory.name, RECIPE, read_only=True) as place_map:
-            assert len(place_map) == 10
+            assert len(place_map) == (12 if is_killed else 10)
             assert place_map.thumbnail(9) == b"jpeg of 9"
         assert "reading only" in refused(seen_here / directory.name)
     finally:
