@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vpr_ros.core import stamp_ns_from_text
 from vpr_ros.scoring import (
     FrameNames,
     LoopFigures,
@@ -168,3 +169,26 @@ def test_the_judge_of_poses_counts_the_same(judge, tmp_path, seed):
 
     assert revisits > 5
     assert figures(closures, keyframes, truth) == LoopFigures(revisits, right, wrong)
+
+
+def test_a_real_recording_has_the_revisits_its_readme_counts(shared_data):
+    """fr1_rpy at 0.5 m, 30 degrees, 5 s: "197 of the 347 frames have one, 8880 pairs"; 346 frames have a pose."""
+    folder = shared_data / "fr1_rpy"
+    stamps_ns = read_stamps(folder / "rgb.txt")
+    frames = np.arange(len(stamps_ns))
+    poses = read_pose_file(folder / "groundtruth.txt").at_frames(frames, stamps_ns, timed=True)
+    truth = PoseTruth(poses, PoseRules(radius_m=0.5, angle_deg=30, gap_s=5))
+
+    is_right = truth.labels(frames[:, None], frames[None]) == PairLabel.RIGHT
+
+    assert len(frames) == 347
+    assert int(np.isfinite(poses.positions_m[:, 0]).sum()) == 346
+    # How the README took a pose at a stamp isn't said; the nearest one instead of the interpolated gives 8867.
+    assert np.tril(is_right).sum() == pytest.approx(8880, rel=0.002)
+    assert figures([], frames, truth).queries_with_revisit == 197
+
+
+def read_stamps(path):
+    """Return the stamps of a TUM list of images in ns."""
+    texts = [line.split()[0] for line in path.read_text().splitlines() if not line.startswith("#")]
+    return np.array([stamp_ns_from_text(text) for text in texts])
