@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,6 +306,24 @@ def test_a_map_whose_making_was_cut_off_is_made_again(tmp_path):
         fill(place_map, 1)
 
     assert sorted(p.name for p in directory.iterdir()) == ["map.lock", "map.sqlite3"]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.0005, 0.001, 0.002, 0.004])
+def test_a_process_killed_while_it_makes_a_map_leaves_one_that_opens(tmp_path, delay_s):
+    """Killed at the first sign of a file, or a little later."""
+    directory = tmp_path / "cut.vprmap"
+    child = start(f"print('ready', flush=True)\nPlaceMap.open_or_create(Path({str(directory)!r}), RECIPE)\ninput()")
+    assert child.stdout.readline() == "ready\n"
+    while not directory.exists():
+        assert child.poll() is None
+    time.sleep(delay_s)
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+
+    with PlaceMap.open_or_create(directory, RECIPE) as place_map:
+        fill(place_map, 3)
+    with PlaceMap.open(directory) as place_map:
+        assert len(place_map) == 3
 
 
 def test_after_a_checkpoint_the_one_file_is_the_whole_map(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -291,8 +292,21 @@ def _create_file(directory: Path, recipe: Recipe) -> None:
     with telling(directory.name, "made"):
         unfinished.unlink(missing_ok=True)
         with ExitStack() as closing:
-            _create_tables(_connect(f"{unfinished.resolve().as_uri()}?mode=rwc", closing), recipe)
+            connection = _connect(f"{unfinished.resolve().as_uri()}?mode=rwc", closing)
+            connection.execute("PRAGMA journal_mode = MEMORY")  # a process killed here leaves this one file
+            _create_tables(connection, recipe)
         unfinished.replace(directory / DATABASE_FILE)
+        _sync_names(directory)
+        _sync_names(directory.resolve().parent)
+
+
+def _sync_names(directory: Path) -> None:
+    """Wait until the disk knows the names in a folder: a place can't survive a power cut that its map does not."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _create_tables(connection: sqlite3.Connection, recipe: Recipe) -> None:
