@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 
+import cv2
 import pytest
 
 # Before any rclpy reads them: a domain of this run's own, on this machine only.
@@ -32,23 +33,36 @@ def namespace():
 
 
 @pytest.fixture
-def peer(ros_context, namespace):
+def processes():
+    """The nodes that a test has started; what still runs at its end is killed."""
+    running = []
+    yield running
+    for process in running:
+        process.kill()
+
+
+@pytest.fixture
+def peer(ros_context, namespace, processes):
     """A node of the test's own in its namespace."""
-    peer = Peer(namespace)
+    peer = Peer(namespace, processes)
     yield peer
     peer.close()
 
 
 @pytest.fixture
-def start(tmp_path, namespace):
-    """Start nodes as processes in the test's namespace; what still runs at the end is killed."""
-    running = []
+def start(tmp_path, namespace, processes):
+    """Start nodes as processes in the test's namespace."""
 
     def start_node(module, *arguments, env=None, **parameters):
-        log = tmp_path / f"{module}_{len(running)}.log"
-        running.append(NodeProcess(module, namespace, log, arguments, parameters, env))
-        return running[-1]
+        log = tmp_path / f"{module}_{len(processes)}.log"
+        processes.append(NodeProcess(module, namespace, log, arguments, parameters, env))
+        return processes[-1]
 
-    yield start_node
-    for process in running:
-        process.kill()
+    return start_node
+
+
+@pytest.fixture(scope="session")
+def office(images):
+    """The office loop: 14 images of the first lap, then 14 of the second at the same places, RGB."""
+    files = sorted((images / "office").glob("*.jpg"))
+    return [cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) for file in files]

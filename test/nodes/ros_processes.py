@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
@@ -16,12 +17,19 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from vpr_ros.nodes.messages import header_of, image_message
+
 # Generous: a machine under load starts a node in some seconds. Nothing waits longer than it needs.
 PATIENCE_S = 60.0
 LATCHED = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 NODE = "loop_closure_node"
+ROOT = Path(__file__).resolve().parents[2]
+
+# A keyframe for every image that is 0.1 s after the last; places may match again after half a second.
+EVERY_IMAGE = {"keyframe_interval_s": 0.05, "exclude_recent_s": 0.5, "exclude_recent_keyframes": 5}
+STEP_NS = 100_000_000
 
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
@@ -45,7 +53,7 @@ class NodeProcess:
         self.log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | (env or {}), cwd=log.parent
+                command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | (env or {}), cwd=ROOT
             )
 
     @property
@@ -74,8 +82,9 @@ class NodeProcess:
 class Peer:
     """A node that publishes to, listens to and calls the node under test."""
 
-    def __init__(self, namespace):
+    def __init__(self, namespace, processes=()):
         self.namespace = namespace
+        self._processes = processes
         self.node = Node("peer", namespace=namespace)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -87,7 +96,10 @@ class Peer:
     def spin_until(self, is_reached, what, timeout_s=PATIENCE_S):
         end_s = time.monotonic() + timeout_s
         while not is_reached():
-            assert time.monotonic() < end_s, f"not reached within {timeout_s} s: {what() if callable(what) else what}"
+            for process in self._processes:
+                assert not process.process.poll(), f"before {what}, a node ended:\n{process.words}"
+            said = "\n".join(process.words for process in self._processes)
+            assert time.monotonic() < end_s, f"not within {timeout_s} s: {what}; the nodes said:\n{said}"
             self._executor.spin_once(timeout_sec=0.05)
 
     def spin_for(self, duration_s):
@@ -149,3 +161,8 @@ def _wait(is_reached, timeout_s, why_not):
     while not is_reached():
         assert time.monotonic() < end_s, why_not()
         time.sleep(0.02)
+
+
+def image_at(index, image, encoding="rgb8"):
+    """Return the message of an image that was taken ``index`` tenths of a second after the first."""
+    return image_message(image, encoding, header_of(index * STEP_NS, "camera"))

@@ -1,1 +1,64 @@
-"""Running a recording and judging it."""
+"""Running a recording, judging it, and showing what came of it."""
+
+from vpr_ros.evaluation.assessment import Assessment, Mark, Standing, assess, standing_of
+from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
+from vpr_ros.evaluation.checkup import Checkup, Finding, check_installation
+from vpr_ros.evaluation.encoder_list import EncoderList, EncoderState, encoder_list
+from vpr_ros.evaluation.recording import Recording, SeenKeyframe, StageTiming
+from vpr_ros.evaluation.report import Section, headline, render_report, section_of, summary
+from vpr_ros.evaluation.results import (
+    LoopsResult,
+    MapCheck,
+    Result,
+    ResultError,
+    RetrievalResult,
+    bench_result,
+    decisions_as_lines,
+    loops_result,
+    to_json,
+    write_whole,
+)
+from vpr_ros.evaluation.retrieval import Ranking, Retrieval, retrieve, retrieve_sequence
+from vpr_ros.evaluation.run import open_map, run_recording, stage_timing, thumbnails_of
+
+__all__ = [
+    "Assessment",
+    "BenchRow",
+    "Benchmark",
+    "Checkup",
+    "EncoderList",
+    "EncoderState",
+    "Finding",
+    "LoopsResult",
+    "MapCheck",
+    "Mark",
+    "Ranking",
+    "Recording",
+    "Result",
+    "ResultError",
+    "Retrieval",
+    "RetrievalResult",
+    "Section",
+    "SeenKeyframe",
+    "StageTiming",
+    "Standing",
+    "assess",
+    "bench_result",
+    "check_installation",
+    "decisions_as_lines",
+    "encoder_list",
+    "headline",
+    "loops_result",
+    "open_map",
+    "render_report",
+    "retrieve",
+    "retrieve_sequence",
+    "run_recording",
+    "section_of",
+    "stage_timing",
+    "standing_of",
+    "summary",
+    "thumbnails_of",
+    "to_json",
+    "write_whole",
+]

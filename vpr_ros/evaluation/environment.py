@@ -6,6 +6,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import vpr_ros
 
@@ -34,13 +35,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def peak_memory_mib() -> float:
-    """Return the largest resident memory of this process so far, in MiB; NaN where the system does not tell.
+def peak_memory_mib(process: int | Literal["self"] = "self") -> float:
+    """Return the largest resident memory of a process so far, in MiB; NaN where the system does not tell.
 
     ``getrusage`` would not do: its figure is inherited from the process that started this one.
     """
     try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return float("nan")
     peak_kib = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)

@@ -14,7 +14,6 @@ from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -28,7 +27,7 @@ from vpr_ros.nodes.messages import (
     stamp_of,
 )
 from vpr_ros.nodes.qos import COMPLETE, reliable
-from vpr_ros.nodes.running import core_log_on, ros
+from vpr_ros.nodes.running import core_log_on, own_arguments, ros
 from vpr_ros.sources import Source, SourceOptions, open_source
 
 IMAGE, INFO, DEPTH, ODOMETRY = "camera/image_raw", "camera/camera_info", "camera/depth", "odom"
@@ -131,7 +130,7 @@ class Player:
 def main(arguments: list[str] | None = None) -> int:
     """Play a source; return the exit status: 0 played, 1 not all received, 2 the source can't be read."""
     given = sys.argv if arguments is None else [sys.argv[0], *arguments]
-    options = _parser().parse_args(remove_ros_args(given)[1:])
+    options = own_arguments(_parser(), given)
     with ros(given) as stop:
         node = Node("bag_player_node")
         try:

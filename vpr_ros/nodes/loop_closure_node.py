@@ -11,7 +11,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 
 from vpr_ros.core import Pose, VprError
@@ -23,7 +22,7 @@ from vpr_ros.nodes.mounting import Mounting
 from vpr_ros.nodes.outputs import Outputs
 from vpr_ros.nodes.parameters import Parameters
 from vpr_ros.nodes.qos import reliable
-from vpr_ros.nodes.running import RosArgumentsError, core_log_on, ros, spin
+from vpr_ros.nodes.running import RosArgumentsError, core_log_on, own_arguments, ros, spin
 from vpr_ros.nodes.services import RobotFrames, Services
 from vpr_ros.nodes.vitals import Vitals
 from vpr_ros.nodes.worker import Worker
@@ -242,7 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is shut down or a signal comes; return the exit status."""
     given = sys.argv if arguments is None else [sys.argv[0], *arguments]
     parser = argparse.ArgumentParser(prog="loop_closure_node", description=__doc__, epilog=_HOW_TO_START)
-    parser.parse_args(remove_ros_args(given)[1:])
+    own_arguments(parser, given)
     try:
         with ros(given) as stop:
             return _run(_made(), stop)

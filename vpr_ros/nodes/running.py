@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import signal
 import threading
@@ -10,10 +11,10 @@ from contextlib import contextmanager
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 from vpr_ros.core import VprError
 
@@ -24,6 +25,15 @@ _SPIN_S = 0.1
 
 class RosArgumentsError(VprError):
     """What follows --ros-args, or a parameter file it names, is not understood by ROS."""
+
+
+def own_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Parse what is not ROS's; what ROS does not understand of its own ends the process as any usage error does."""
+    try:
+        own = remove_ros_args(arguments)
+    except RuntimeError as error:  # the root of all that rclpy raises for it
+        parser.error(f"ROS arguments are not understood: {error}")
+    return parser.parse_args(own[1:])
 
 
 @contextmanager
@@ -42,7 +52,7 @@ def ros(arguments: list[str]) -> Iterator[threading.Event]:
         signal.signal(number, lambda *_: stop.set())
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    except rclpy_implementation.RCLError as error:
+    except RuntimeError as error:  # the root of all that rclpy raises for it
         raise RosArgumentsError(f"ROS arguments are not understood: {error}") from error
     try:
         yield stop

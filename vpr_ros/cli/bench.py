@@ -1,0 +1,100 @@
+"""``vpr_ros bench``: measure the hot paths on this machine, each against a named peer."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from vpr_ros.cli import options
+from vpr_ros.cli.options import Commands, add_json_option
+from vpr_ros.cli.printing import output_for_people, print_table, write_json
+from vpr_ros.cli.progress import progress
+
+if TYPE_CHECKING:
+    from vpr_ros.evaluation import Benchmark
+
+DEFAULT_SOURCE = "sim:"
+_ABOUT = """\
+Measure a hot path on this machine. Every claim is a ratio: a peer's time over ours, so above 1 is faster than the peer.
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the group."""
+    group = commands.add_parser("bench", help="measure speed against named peers", description=_ABOUT)
+    benches = group.add_subparsers(title="benchmarks", metavar="NAME", required=True)
+    encode = benches.add_parser("encode", help="an image to a descriptor", description="Time of encoding an image.")
+    search = benches.add_parser("search", help="search in maps of several sizes", description="Time of a search.")
+    growth = benches.add_parser(
+        "growth", help="adding places while the map grows", description="Time of adding a place while the map grows."
+    )
+    pipeline = benches.add_parser(
+        "pipeline",
+        help="the whole path, image to decision",
+        description=f"Time of the whole path by stage, and ORB with brute-force matching.\n\n{options.SOURCE_HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for parser, run in ((encode, run_encode), (search, run_search), (growth, run_growth), (pipeline, run_pipeline)):
+        add_json_option(parser)
+        parser.set_defaults(run=run)
+    for parser in (encode, pipeline):
+        group = options.add_encoder_options(parser)
+    options.add_settings_options(group)
+    pipeline.add_argument("source", nargs="?", metavar="SOURCE", default=DEFAULT_SOURCE, help=f"recording ({DEFAULT_SOURCE})")
+    options.add_source_options(pipeline)
+
+
+def run_encode(arguments: argparse.Namespace) -> int:
+    """Measure the encoder."""
+    from vpr_ros.evaluation.benchmark_encode import bench_encode
+
+    return _print(arguments, bench_encode(arguments.encoder or "gem-lite", arguments.engine or "auto"))
+
+
+def run_search(arguments: argparse.Namespace) -> int:
+    """Measure the search."""
+    from vpr_ros.evaluation.benchmark_search import bench_search
+
+    return _print(arguments, bench_search())
+
+
+def run_growth(arguments: argparse.Namespace) -> int:
+    """Measure adding places."""
+    from vpr_ros.evaluation.benchmark_search import bench_growth
+
+    return _print(arguments, bench_growth())
+
+
+def run_pipeline(arguments: argparse.Namespace) -> int:
+    """Measure the whole path."""
+    from vpr_ros.encoders import open_encoder
+    from vpr_ros.evaluation.benchmark_pipeline import bench_pipeline
+    from vpr_ros.sources import open_source
+
+    settings = options.settings(arguments)
+    encoder = open_encoder(settings.choice.encoder, settings.choice.engine)
+    with (
+        open_source(arguments.source, options.source_options(arguments)) as source,
+        progress("images", len(source)) as advance,
+    ):
+        benchmark = bench_pipeline(source, encoder, settings, advance)
+    return _print(arguments, benchmark)
+
+
+def _print(arguments: argparse.Namespace, benchmark: Benchmark) -> int:
+    from vpr_ros.evaluation import bench_result
+
+    output = output_for_people(arguments)
+    rows = [
+        (row.what, "peer" if row.peer else "", row.p50_ms, row.p95_ms, ", ".join(f"{k} {_short(v)}" for k, v in row.more.items()))
+        for row in benchmark.rows
+    ]
+    print_table(("what", "", "p50 ms", "p95 ms", "more"), rows, output)
+    for name, ratio in benchmark.ratios.items():
+        print(f"{name}: {ratio:.2f}", file=output)
+    write_json(arguments, bench_result(benchmark))
+    return 0
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,284 @@
+"""The HTML report: one page that holds everything it shows, made of what the runs gave and of nothing else."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from vpr_ros.core import Decision
+from vpr_ros.detection.settings import Settings
+from vpr_ros.evaluation.drawing import WIDTH, TimeLine, TopView, time_line, top_views
+from vpr_ros.evaluation.environment import machine, versions
+from vpr_ros.evaluation.assessment import Assessment, Standing, Mark, standing_of
+from vpr_ros.evaluation.recording import Recording
+
+# Pairs shown as images: at about 15 kB an image, more would make a page that a phone does not like.
+_MAX_PAIRS = 24
+# Refused candidates shown of each stage, the most similar first.
+_MAX_REFUSED = 5
+
+Thumbnails = Callable[[int], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure in large print."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A loop closure as the two images it is about; an image is a data URI, None where the map has none."""
+
+    number: int
+    mark: Mark
+    query: str
+    match: str
+    query_image: Markup | None
+    match_image: Markup | None
+    similarity: float
+    probability: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One decision of the table."""
+
+    query: str
+    match: str
+    decision: Decision
+    mark: Mark | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedGroup:
+    """What one stage refused, its most similar candidates in front."""
+
+    stage: str
+    count: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimingRow:
+    """One stage's time and how long its bar is, in per cent of the slowest."""
+
+    stage: str
+    p50_ms: float
+    p95_ms: float
+    p50_percent: float
+    p95_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting and whether it was changed."""
+
+    name: str
+    value: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Everything the page says of one run."""
+
+    source: str
+    encoder: str
+    standing: Standing
+    headline: str
+    summary: str
+    tiles: tuple[Tile, ...]
+    top_views: tuple[TopView, ...]
+    time_line: TimeLine | None
+    marks: tuple[Mark, ...]
+    pairs: tuple[Pair, ...]
+    closures: int
+    accepted: tuple[Row, ...]
+    refused: tuple[RefusedGroup, ...]
+    timing: tuple[TimingRow, ...]
+    settings: tuple[SettingRow, ...]
+    truth: str
+    drops: str
+
+
+def section_of(
+    recording: Recording, assessment: Assessment | None, settings: Settings, thumbnail: Thumbnails, *, lost: str = ""
+) -> Section:
+    """Return what the page says of one run.
+
+    Args:
+        recording: What the run gave.
+        assessment: What truth says of it, None without truth.
+        settings: What it ran with.
+        thumbnail: Place id to JPEG, as ``PlaceMap.thumbnail``; read here, so the map may be closed afterwards.
+        lost: What went missing on the way, in words; what the source dropped is added.
+    """
+    marks = _marks(recording, assessment)
+    drops = [lost, *(f"{count} {'time' if count == 1 else 'times'} {cause}" for cause, count in recording.drops.items())]
+    return Section(
+        source=recording.source,
+        encoder=f"{recording.encoder} on {recording.engine}",
+        standing=standing_of(recording, assessment),
+        headline=headline(recording, assessment),
+        summary=summary(recording, assessment),
+        tiles=tuple(_tiles(recording, assessment)),
+        top_views=top_views(recording, marks),
+        time_line=time_line(recording, marks),
+        marks=tuple(sorted(set(marks))),
+        pairs=tuple(_pairs(recording, marks, thumbnail)),
+        closures=len(recording.closures),
+        accepted=tuple(_accepted(recording, marks)),
+        refused=tuple(_refused(recording)),
+        timing=tuple(_timing(recording)),
+        settings=tuple(_settings(settings)),
+        truth=assessment.truth if assessment else "None was given, so nothing here is called right or wrong.",
+        drops="; ".join(filter(None, drops)) or "nothing",
+    )
+
+
+def render_report(sections: Sequence[Section]) -> str:
+    """Return the page as HTML. Everything from outside is escaped; nothing is fetched when it is opened."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made_at = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    template = environment.get_template("report.html.j2")
+    return template.render(sections=sections, versions=versions(), machine=machine(), made_at=made_at, width=WIDTH)
+
+
+def headline(recording: Recording, assessment: Assessment | None) -> str:
+    """Return the verdict in one line."""
+    found = _counted(len(recording.closures), "loop closure")
+    if assessment is None:
+        return f"{found}, not judged"
+    figures = assessment.figures
+    if figures.wrong:
+        return f"{found}, {figures.wrong} wrong"
+    if recording.closures:
+        return f"{found}, none wrong"
+    if figures.queries_with_revisit:
+        return f"No loop found, though {_counted(figures.queries_with_revisit, 'keyframe')} came back"
+    return "No loop found, and there is none"
+
+
+def summary(recording: Recording, assessment: Assessment | None) -> str:
+    """Return what was seen and what truth says of it, in a sentence or two."""
+    seen = f"{recording.frames} images gave {len(recording.keyframes)} keyframes in {recording.seconds:.1f} s."
+    if assessment is None:
+        return f"{seen} Without truth nobody can say which closures are right; look at the pairs."
+    figures = assessment.figures
+    if not figures.queries_with_revisit:
+        return f"{seen} By truth no keyframe shows an earlier place again."
+    return (
+        f"{seen} By truth {figures.queries_with_revisit} of them show an earlier place again; {figures.correct} of those"
+        f" were recognised, {figures.missed} missed."
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'No'} {noun}{'' if count == 1 else 's'}"
+
+
+def _tiles(recording: Recording, assessment: Assessment | None) -> Iterator[Tile]:
+    if assessment is not None:
+        figures = assessment.figures
+        yield Tile("wrong closures", str(figures.wrong))
+        yield Tile("precision", _percent(figures.precision), "right of those judged")
+        yield Tile("recall", _percent(figures.recall), f"{figures.correct} of {figures.queries_with_revisit} revisits")
+    yield Tile("loop closures", str(len(recording.closures)))
+    yield Tile("refused", str(sum(recording.refused.values())), "candidates, each with its reason")
+    yield Tile("keyframes", str(len(recording.keyframes)), f"of {recording.frames} images")
+    yield Tile("peak memory", f"{recording.peak_memory_mib:.0f} MiB")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
+
+
+def _marks(recording: Recording, assessment: Assessment | None) -> tuple[Mark, ...]:
+    return assessment.marks if assessment else ("unscored",) * len(recording.closures)
+
+
+def _pairs(recording: Recording, marks: Sequence[Mark], thumbnail: Thumbnails) -> Iterator[Pair]:
+    decisions = {(d.query_id, d.match_id): d for d in recording.decisions if d.accepted}
+    for number in _shown(marks):
+        closure = recording.closures[number]
+        decision = decisions.get((closure.query_id, closure.match_id))
+        yield Pair(
+            number=number,
+            mark=marks[number],
+            query=recording.when(recording.query_of(closure)),
+            match=recording.where(closure),
+            query_image=_data_uri(thumbnail(closure.query_id)),
+            match_image=_data_uri(thumbnail(closure.match_id)),
+            similarity=closure.similarity,
+            probability=closure.probability,
+            reason=decision.reason if decision else "",
+        )
+
+
+def _shown(marks: Sequence[Mark]) -> list[int]:
+    """Return which closures to show: all that are wrong, as far as there is room, then the others evenly over the run."""
+    wrong = [number for number, mark in enumerate(marks) if mark == "wrong"][:_MAX_PAIRS]
+    others = [number for number, mark in enumerate(marks) if mark != "wrong"]
+    room = _MAX_PAIRS - len(wrong)
+    step = max(1.0, len(others) / room) if room else 0.0
+    return wrong + [others[int(i * step)] for i in range(min(room, len(others)))]
+
+
+def _data_uri(jpeg: bytes | None) -> Markup | None:
+    # Base64 has no character that HTML reads, so the text needs no escaping.
+    return Markup("data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")) if jpeg else None  # noqa: S704
+
+
+def _accepted(recording: Recording, marks: Sequence[Mark]) -> Iterator[Row]:
+    numbers = {(c.query_id, c.match_id): number for number, c in enumerate(recording.closures)}
+    for decision in recording.decisions:
+        if decision.accepted:
+            number = numbers.get((decision.query_id, decision.match_id))
+            yield _row(recording, decision, None if number is None else marks[number], number)
+
+
+def _refused(recording: Recording) -> Iterator[RefusedGroup]:
+    for stage, count in recording.refused.items():
+        refused = [d for d in recording.decisions if not d.accepted and d.stage == stage]
+        best = sorted(refused, key=lambda d: d.similarity, reverse=True)[:_MAX_REFUSED]
+        yield RefusedGroup(stage, count, tuple(_row(recording, decision) for decision in best))
+
+
+def _row(recording: Recording, decision: Decision, mark: Mark | None = None, number: int | None = None) -> Row:
+    query = recording.when(recording.query_of(decision))
+    return Row(query, recording.where(decision), decision, mark, number)
+
+
+def _timing(recording: Recording) -> Iterator[TimingRow]:
+    slowest = max((timing.p95_ms for timing in recording.timing.values()), default=0.0) or 1.0
+    for stage, timing in recording.timing.items():
+        bars = 100 * timing.p50_ms / slowest, 100 * timing.p95_ms / slowest
+        yield TimingRow(stage, timing.p50_ms, timing.p95_ms, *bars)
+
+
+def _settings(settings: Settings) -> Iterator[SettingRow]:
+    for group in fields(settings):
+        if group.name == "node":
+            continue  # says nothing about how loops were found
+        mine, default = getattr(settings, group.name), getattr(Settings(), group.name)
+        for one in fields(mine):
+            value = getattr(mine, one.name)
+            yield SettingRow(one.name, str(value), value != getattr(default, one.name))
