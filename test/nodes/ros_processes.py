@@ -107,6 +107,10 @@ class Peer:
         while time.monotonic() < end_s:
             self._executor.spin_once(timeout_sec=0.05)
 
+    def forget(self, process):
+        """A process that the test ended itself is not watched any more."""
+        self._processes.remove(process)
+
     def listen(self, kind, topic, qos=RELIABLE):
         """Return a list that grows while the peer spins."""
         heard = []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from vpr_ros.evaluation.recording import Recording
-
-if TYPE_CHECKING:
-    from vpr_ros.scoring import LoopFigures
+from vpr_ros.scoring import LoopFigures, PairLabel, Truth, score_closures
 
 Mark = Literal["right", "wrong", "unscored"]
 # sound: none wrong. missed: none wrong, but none found where truth has some.
 Standing = Literal["sound", "wrong", "missed", "unjudged"]
+_MARKS: dict[int, Mark] = {PairLabel.RIGHT: "right", PairLabel.WRONG: "wrong", PairLabel.IGNORED: "unscored"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,20 @@ class Assessment:
     truth: str
 
 
-def standing_of(recording: Recording, assessment: Assessment | None) -> Standing:
-    """Return the run in one word."""
+def assess(recording: Recording, truth: Truth) -> Assessment:
+    """Return what truth says of a run. A closure with an earlier session, which truth does not cover, is not scored."""
+    queries, matches = recording.closed_pairs.T
+    labels = iter(truth.labels(queries, matches).tolist())
+    has_match = (recording.match_of(closure) is not None for closure in recording.closures)
+    return Assessment(
+        marks=tuple(_MARKS[next(labels)] if known else "unscored" for known in has_match),
+        figures=score_closures(recording.closed_pairs, recording.seen.frames, truth),
+        truth=truth.about,
+    )
+
+
+def standing_of(assessment: Assessment | None) -> Standing:
+    """Return a run in one word."""
     if assessment is None:
         return "unjudged"
     if assessment.figures.wrong:

@@ -5,7 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vpr_ros.core import Decision, LoopClosure, Pose, seconds
+
+# A keyframe takes the pose of a truth nearest in time, if that is no farther than this; design.md, section 6.
+POSE_TOLERANCE_NS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenFrames:
+    """Frames of a source, as truth is asked about them.
+
+    Attributes:
+        frames: 0-based positions in the source, ascending, shape (n,), int64.
+        stamps_ns: Their stamps in ns, shape (n,), int64.
+        timed: Whether the stamps say anything about time.
+    """
+
+    frames: NDArray[np.int64]
+    stamps_ns: NDArray[np.int64]
+    timed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +106,23 @@ class Recording:
             if not decision.accepted:
                 counts[decision.stage] = counts.get(decision.stage, 0) + 1
         return counts
+
+    @property
+    def seen(self) -> SeenFrames:
+        """The keyframes as truth is asked about them."""
+        frames = np.array([keyframe.frame for keyframe in self.keyframes], np.int64)
+        stamps_ns = np.array([keyframe.stamp_ns for keyframe in self.keyframes], np.int64)
+        return SeenFrames(frames, stamps_ns, self.timed)
+
+    @property
+    def closed_pairs(self) -> NDArray[np.int64]:
+        """Query and match of each closure within this run, as frames, shape (n, 2)."""
+        pairs = [
+            (self.query_of(closure).frame, match.frame)
+            for closure in self.closures
+            if (match := self.match_of(closure)) is not None
+        ]
+        return np.array(pairs, np.int64).reshape(-1, 2)
 
     def query_of(self, judged: LoopClosure | Decision) -> SeenKeyframe:
         """Return the keyframe that asked."""

@@ -130,7 +130,7 @@ def section_of(
     return Section(
         source=recording.source,
         encoder=f"{recording.encoder} on {recording.engine}",
-        standing=standing_of(recording, assessment),
+        standing=standing_of(assessment),
         headline=headline(recording, assessment),
         summary=summary(recording, assessment),
         tiles=tuple(_tiles(recording, assessment)),

@@ -14,12 +14,9 @@ from vpr_ros.core import Decision, Frame, LoopClosure
 from vpr_ros.detection import LoopDetector, Observation, Settings
 from vpr_ros.encoders import Recipe
 from vpr_ros.evaluation.environment import peak_memory_mib
-from vpr_ros.evaluation.recording import Recording, SeenKeyframe, StageTiming
+from vpr_ros.evaluation.recording import POSE_TOLERANCE_NS, Recording, SeenKeyframe, StageTiming
 from vpr_ros.place_map import PlaceMap
 from vpr_ros.sources import Source
-
-# A keyframe takes the pose of the source's truth nearest in time, if that is no farther than this; design.md, section 6.
-POSE_TOLERANCE_NS = 20_000_000
 
 OnFrame = Callable[[Frame, Observation], None]
 

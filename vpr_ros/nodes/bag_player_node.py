@@ -6,9 +6,11 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TextIO
 
 from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
@@ -134,20 +136,22 @@ def main(arguments: list[str] | None = None) -> int:
     with ros(given) as stop:
         node = Node("bag_player_node")
         try:
-            with core_log_on(node), open_source(options.source, _source_options(options)) as source:
-                return _play(source, Player(node, stop, options.rate), node, options.wait_for_subscribers)
-        except VprError as error:
+            with core_log_on(node), open_source(options.source, source_options(options)) as source:
+                return _play(source, Player(node, stop, options.rate), node, options)
+        except (VprError, OSError) as error:
             node.get_logger().error(str(error))
             return 2
         finally:
             node.destroy_node()
 
 
-def _play(source: Source, player: Player, node: Node, awaited: list[str]) -> int:
+def _play(source: Source, player: Player, node: Node, options: argparse.Namespace) -> int:
     say = node.get_logger()
-    if awaited:
-        player.wait_for_subscribers(awaited)
-    player.play(timed for frame in source.frames() for timed in messages_of(frame))
+    with ExitStack() as at_end:
+        log = at_end.enter_context(options.played.open("w", encoding="ascii")) if options.played else None
+        if options.wait_for_subscribers:
+            player.wait_for_subscribers(options.wait_for_subscribers)
+        player.play(_messages(source, log))
     is_whole = player.wait_until_received()
     drops = "".join(f", {count} {cause}" for cause, count in source.drops.items())
     say.info(f"played {player.images} images of {source.uri}{drops}")
@@ -156,28 +160,32 @@ def _play(source: Source, player: Player, node: Node, awaited: list[str]) -> int
     return 0 if is_whole else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bag_player_node", description=__doc__)
-    parser.add_argument("source", help="bag, folder, video, rtabmap.db or sim:ROUTE")
-    parser.add_argument("--rate", type=_positive, default=1.0, help="2 plays twice as fast as recorded (default 1)")
-    parser.add_argument(
-        "--wait-for-subscribers",
-        nargs="*",
-        choices=tuple(_TYPES),
-        default=[IMAGE],
-        metavar="TOPIC",
-        help=f"begin when these have one; none given begins at once (default {IMAGE}; there are {', '.join(_TYPES)})",
-    )
+def _messages(source: Source, log: TextIO | None) -> Iterator[Timed]:
+    """Yield all messages; each frame is noted when its last message is taken."""
+    for frame in source.frames():
+        yield from messages_of(frame)
+        if log is not None:
+            log.write(f"{frame.index} {frame.stamp_ns}\n")
+
+
+def frames_played(log: Path) -> dict[int, int]:
+    """Return frame index by stamp in ns from what ``--played`` wrote."""
+    pairs = (line.split() for line in log.read_text(encoding="ascii").splitlines())
+    return {int(stamp_ns): int(frame) for frame, stamp_ns in pairs}
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how a source is read, as the command line has it."""
     parser.add_argument("--rate-hz", type=_positive, help="stamp a folder or video by this rate")
     parser.add_argument("--depth-scale", type=_positive, help="units a metre of a folder's 16-bit depth images")
     parser.add_argument("--from-s", type=float, default=0.0, help="skip what is earlier")
     parser.add_argument("--to-s", type=float, help="skip what is later")
     for topic in ("image", "info", "depth", "odom"):
         parser.add_argument(f"--{topic}-topic", help=f"{topic} topic of a bag")
-    return parser
 
 
-def _source_options(options: argparse.Namespace) -> SourceOptions:
+def source_options(options: argparse.Namespace) -> SourceOptions:
+    """Return how the source is to be read."""
     return SourceOptions(
         rate_hz=options.rate_hz,
         depth_scale=options.depth_scale,
@@ -188,6 +196,25 @@ def _source_options(options: argparse.Namespace) -> SourceOptions:
         from_s=options.from_s,
         to_s=options.to_s,
     )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bag_player_node", description=__doc__)
+    parser.add_argument("source", help="bag, folder, video or sim:ROUTE")
+    parser.add_argument("--rate", type=_positive, default=1.0, help="2 plays twice as fast as recorded (default 1)")
+    parser.add_argument(
+        "--wait-for-subscribers",
+        nargs="*",
+        choices=tuple(_TYPES),
+        default=[IMAGE],
+        metavar="TOPIC",
+        help=f"begin when these have one; none given begins at once (default {IMAGE}; there are {', '.join(_TYPES)})",
+    )
+    parser.add_argument(
+        "--played", type=Path, metavar="FILE", help="write a line 'frame stamp_ns' for each image that was played"
+    )
+    add_source_arguments(parser)
+    return parser
 
 
 def _positive(text: str) -> float:

@@ -1,42 +1,25 @@
-"""The demonstration: a player and a detector as two processes over real ROS 2, watched, judged, and put on one page.
-
-``python -m vpr_ros.nodes.demo [--source URI] [--out DIR] [--rate R]``
-"""
+"""The demonstration: player and detector as two processes over real ROS 2, watched, judged, and put on one page."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import random
-import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from types import TracebackType
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+import numpy as np
 from rich.console import Console
-from vpr_msgs.msg import Decision as DecisionMessage
-from vpr_msgs.msg import Keyframe as KeyframeMessage
-from vpr_msgs.msg import LoopClosure as LoopClosureMessage
 
-from vpr_ros.core import Pose, PoseError, VprError, seconds
+from vpr_ros.core import LoopClosure, Trajectory, VprError, seconds
 from vpr_ros.detection import Settings
 from vpr_ros.evaluation import (
     Assessment,
     Recording,
-    SeenKeyframe,
-    StageTiming,
     assess,
     headline,
     loops_result,
@@ -48,24 +31,31 @@ from vpr_ros.evaluation import (
     to_json,
     write_whole,
 )
-from vpr_ros.evaluation.environment import peak_memory_mib
-from vpr_ros.evaluation.run import POSE_TOLERANCE_NS
-from vpr_ros.nodes.messages import decision_of, loop_closure_of, pose_of, stamp_ns_of
+from vpr_ros.nodes.bag_player_node import add_source_arguments, frames_played, source_options
+from vpr_ros.nodes.processes import NodeProcess
 from vpr_ros.nodes.running import ros
+from vpr_ros.nodes.witness import DETECTOR, Heard, Witness
 from vpr_ros.place_map import PlaceMap
-from vpr_ros.scoring import PoseTruth
-from vpr_ros.sources import Source, open_source
+from vpr_ros.scoring import FramePoses, PoseRules, PoseTruth
+from vpr_ros.sources import open_source
 
 DEFAULT_SOURCE = "sim:"
-DEFAULT_RATE = 4.0
+_DEFAULT_RATE = 4.0
 # DDS domains that a Linux machine's ephemeral ports leave free (docs.ros.org, "The ROS_DOMAIN_ID"); 0 is everybody's.
 _DOMAINS = range(1, 102)
-_NODE = "loop_closure_node"
+_TOPICS = {"image": "image_raw", "camera_info": "camera_info", "depth": "depth"}
 _START_TIMEOUT_S = 60.0
-_DRAIN_TIMEOUT_S = 30.0
-_STOP_TIMEOUT_S = 15.0
+_DRAIN_TIMEOUT_S = 60.0
 # The demonstration loses nothing on a slow machine: what comes too fast waits.
 _QUEUE_SIZE = 1000
+_ABOUT = """\
+Play a recording or the simulated robot as ROS 2 topics, run loop_closure_node on them as on a robot, show closures as
+they come, and write an HTML report. Options that are not listed here go to bag_player_node.
+"""
+_STATUS = """\
+exit status: 0 everything arrived and, where the source carries exact poses, every closure is right and loops were
+found; 1 a closure was wrong, no loop was found though the robot came back, or images were lost; 2 it could not run
+"""
 
 
 class DemoError(VprError):
@@ -73,195 +63,180 @@ class DemoError(VprError):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demonstration and return its exit status.
-
-    0: whole, and by truth, where there is some, every closure is right and at least one was found if there are any.
-    1: a wrong closure, none found where truth has revisits, or images lost. 2: it could not run.
-    """
-    arguments = _parser().parse_args(argv)
+    """Run the demonstration and return its exit status."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
     console = Console(highlight=False)
-    # A domain of our own, on this machine only: a robot next door neither hears nor disturbs us. Set before rclpy reads it.
-    os.environ["ROS_DOMAIN_ID"] = str(random.choice(_DOMAINS))  # noqa: S311
+    # A domain of our own, on this machine only: no robot next door hears or disturbs us. Set before rclpy reads it.
+    os.environ["ROS_DOMAIN_ID"] = str(random.choice(_DOMAINS))  # noqa: S311 - no secret
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     try:
         return _run(arguments, console)
     except (VprError, OSError) as error:
-        Console(stderr=True, highlight=False).print(f"demo: {error}", markup=False)
+        Console(stderr=True, highlight=False).print(f"demo: {error}", markup=False, soft_wrap=True)
         return 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vpr_ros.nodes.demo", description=_ABOUT)
+    parser = argparse.ArgumentParser(
+        prog="python -m vpr_ros.nodes.demo",
+        description=_ABOUT,
+        epilog=_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--source", default=DEFAULT_SOURCE, help=f"recording or simulated robot ({DEFAULT_SOURCE})")
     parser.add_argument("--out", type=Path, default=Path("vpr_ros_demo"), help="folder for the results (vpr_ros_demo)")
     parser.add_argument(
-        "--rate",
-        type=float,
-        default=DEFAULT_RATE,
-        help=f"how much faster than it was recorded to play ({DEFAULT_RATE:g})",
+        "--rate", type=float, default=_DEFAULT_RATE, help=f"times the speed it was recorded at ({_DEFAULT_RATE:g})"
     )
+    add_source_arguments(parser)
     return parser
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
-    map_directory = arguments.out / "demo.vprmap"
     arguments.out.mkdir(parents=True, exist_ok=True)
+    map_directory = arguments.out / "demo.vprmap"
     shutil.rmtree(map_directory, ignore_errors=True)  # of the run before
     settings = Settings.from_values({"map": str(map_directory), "queue_size": _QUEUE_SIZE})
-    with open_source(arguments.source) as source:
-        console.print(f"playing [bold]{arguments.source}[/bold] at {arguments.rate:g} times its speed over ROS 2")
-        heard = _perform(arguments, settings, console)
-        run = _Judged.of(heard, source, arguments.source)
-    with PlaceMap.open(map_directory, read_only=True) as place_map:
-        section = section_of(run.recording, run.assessment, settings, thumbnails_of(place_map), lost=run.lost)
-    write_whole(arguments.out / "report.html", render_report([section]))
-    write_whole(arguments.out / "result.json", to_json(loops_result(run.recording, run.assessment)) + "\n")
+    with open_source(arguments.source, source_options(arguments)) as source:
+        truth = source.truth
+    console.print(f"playing [bold]{arguments.source}[/bold] at {arguments.rate:g} times its speed over ROS 2")
+    run = _judged(_perform(arguments, settings, console), arguments.source, truth)
+    report = _write_results(run, settings, arguments.out)
     console.print(f"\n[bold]{headline(run.recording, run.assessment)}.[/bold] {summary(run.recording, run.assessment)}")
     if run.lost:
         console.print(f"not whole: {run.lost}", markup=False)
-    console.print(f"report: {(arguments.out / 'report.html').resolve()}", markup=False, soft_wrap=True)
-    return 0 if not run.lost and standing_of(run.assessment) in ("sound", "unjudged") else 1
+    console.print(f"report: {report.resolve()}", markup=False, soft_wrap=True)
+    return 0 if not run.lost and standing_of(run.recording, run.assessment) in ("sound", "unjudged") else 1
 
 
-def _perform(arguments: argparse.Namespace, settings: Settings, console: Console) -> _Heard:
-    """Run player and detector until all images are looked at, and return what was heard."""
-    choices = [f"{name}:={value}" for name, value in (("map", settings.choice.map), ("queue_size", _QUEUE_SIZE))]
-    topics = [f"{name}:=camera/{topic}" for name, topic in _TOPICS.items()]
-    parameters = [part for choice in choices for part in ("-p", choice)] + [part for t in topics for part in ("-r", t)]
-    detector = _Process(_NODE, "--ros-args", "-p", "autostart:=true", *parameters)
-    player = _Process("bag_player_node", arguments.source, "--rate", str(arguments.rate))
-    with ros([]) as stop, _Watcher(console) as watcher, detector:
-        watcher.wait("the detector to become active", lambda: watcher.heard.state == "active", detector, stop)
+@dataclass(frozen=True, slots=True)
+class _Performance:
+    """What came of playing and detecting.
+
+    Attributes:
+        heard: What the detector said.
+        frame_at: Frame index by stamp in ns, of each image that was played.
+        peak_memory_mib: Of the detector's process.
+        status: The detector's exit status.
+    """
+
+    heard: Heard
+    frame_at: dict[int, int]
+    peak_memory_mib: float
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A performance, judged.
+
+    Attributes:
+        recording: What evaluation takes.
+        assessment: What truth says, None without truth.
+        lost: What went missing, in words; empty if nothing did.
+    """
+
+    recording: Recording
+    assessment: Assessment | None
+    lost: str
+
+
+def _perform(arguments: argparse.Namespace, settings: Settings, console: Console) -> _Performance:
+    """Run player and detector until every image is looked at."""
+    played = arguments.out / "played.txt"
+    played.unlink(missing_ok=True)
+    detector = NodeProcess(DETECTOR, "--ros-args", *_ros_arguments(settings))
+    player = NodeProcess("bag_player_node", *_player_arguments(arguments), "--played", str(played))
+    with ros([]) as stop, Witness(_teller(console)) as witness, detector:
+        heard = witness.heard
+
+        def wait(for_what: str, is_reached: Callable[[], bool], timeout_s: float | None = None) -> bool:
+            reached = witness.listen_until(lambda: is_reached() or _is_over(detector, stop), timeout_s)
+            if not is_reached() and _is_over(detector, stop):
+                raise DemoError(_why_over(for_what, detector))
+            return reached
+
+        if not wait("it was active", lambda: heard.figures.get("state") == "active", _START_TIMEOUT_S):
+            raise DemoError(f"the detector was not active after {_START_TIMEOUT_S:g} s: {heard.figures or 'no word'}")
         with player:
-            watcher.wait("the player to end", lambda: player.status is not None, detector, stop, timeout_s=None)
-            if player.status != 0:
-                raise DemoError(f"the player ended with status {player.status}; what it said stands above")
-        watcher.wait("the detector to look at what waits", watcher.is_drained, detector, stop)
-        watcher.heard.peak_memory_mib = detector.peak_memory_mib
-        if (status := detector.stop()) != 0:
-            watcher.heard.trouble = f"the detector ended with status {status}"
-        watcher.listen(_LAST_WORDS_S)
-        return watcher.heard
+            wait("all was played", lambda: player.status is not None)
+            if player.status == 2:
+                raise DemoError("the player could not read the source; what it said stands above")
+        frame_at = frames_played(played)
+        wait("all was looked at", lambda: heard.images >= heard.looked_at >= len(frame_at), _DRAIN_TIMEOUT_S)
+        witness.deactivate_detector(_DRAIN_TIMEOUT_S)
+        witness.listen_until(lambda: False, timeout_s=1.0)  # its last words
+        return _Performance(heard, frame_at, detector.peak_memory_mib, detector.stop())
 
 
-@dataclass(slots=True)
-class _Heard:
-    """What came over the topics so far."""
-
-    keyframes: dict[int, KeyframeMessage] = field(default_factory=dict)
-    decisions: list[DecisionMessage] = field(default_factory=list)
-    closures: list[LoopClosureMessage] = field(default_factory=list)
-    figures: dict[str, str] = field(default_factory=dict)
-    figures_at_s: float = 0.0
-    peak_memory_mib: float = float("nan")
-    seconds: float = 0.0
-    trouble: str = ""
-
-    @property
-    def state(self) -> str:
-        """Lifecycle state of the detector, empty before its first word."""
-        return self.figures.get("state", "")
+def _ros_arguments(settings: Settings) -> list[str]:
+    parameters = {"autostart": "true", "map": settings.choice.map, "queue_size": settings.node.queue_size}
+    arguments = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+    return arguments + [part for name, topic in _TOPICS.items() for part in ("-r", f"{name}:=camera/{topic}")]
 
 
-class _Process:
-    """A node as an operating system process, ended in any case."""
-
-    def __init__(self, name: str, *arguments: str) -> None:
-        self.name = name
-        self._command = [sys.executable, "-m", f"vpr_ros.nodes.{name}", *arguments]
-
-    def __enter__(self) -> _Process:
-        # A session of its own: a Ctrl-C in the terminal is ours alone, and we end the others in order.
-        self._process = subprocess.Popen(self._command, start_new_session=True)  # noqa: S603
-        return self
-
-    @property
-    def status(self) -> int | None:
-        """Exit status, None while it runs."""
-        return self._process.poll()
-
-    @property
-    def peak_memory_mib(self) -> float:
-        """Largest resident memory so far."""
-        return peak_memory_mib(self._process.pid)
-
-    def stop(self) -> int:
-        """End it as a Ctrl-C would and return its exit status.
-
-        Raises:
-            DemoError: It did not end in time.
-        """
-        if self.status is None:
-            self._process.send_signal(signal.SIGINT)
-        try:
-            return self._process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            raise DemoError(f"{self.name} did not end within {_STOP_TIMEOUT_S:g} s of being asked to") from None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.status is None:
-            self._process.kill()
-            self._process.wait()
+def _player_arguments(arguments: argparse.Namespace) -> list[str]:
+    """Return the player's command line: what was given here and is not the demonstration's own."""
+    own = ("source", "out")
+    given = {name: value for name, value in vars(arguments).items() if name not in own and value is not None}
+    options = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return [arguments.source, *options]
 
 
-class _Watcher:
-    """Hears what the detector says, and tells each closure as it comes."""
-
-    def __init__(self, console: Console) -> None:
-        self.heard = _Heard()
-        self._console = console
-
-    def __enter__(self) -> _Watcher:
-        self._node = Node("vpr_ros_demo")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        kept = QoSProfile(
-            depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+def _teller(console: Console) -> Callable[[LoopClosure], None]:
+    def tell(closure: LoopClosure) -> None:
+        apart_s = seconds(closure.query_stamp_ns - closure.match_stamp_ns)
+        console.print(
+            f"  [green]loop[/green] keyframe {closure.query_id} shows {closure.match_id} again, seen {apart_s:.0f} s "
+            f"earlier: similarity {closure.similarity:.2f}, probability {closure.probability:.2f}"
         )
-        for kind, topic, hear, qos in (
-            (KeyframeMessage, f"{_NODE}/keyframes", self._hear_keyframe, kept),
-            (LoopClosureMessage, f"{_NODE}/loop_closures", self._hear_closure, kept),
-            (DecisionMessage, f"{_NODE}/decisions", self._hear_decision, 1000),
-            (DiagnosticArray, "/diagnostics", self._hear_diagnostics, 10),
-        ):
-            self._node.create_subscription(kind, topic, hear, qos)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
+    return tell
 
-    def wait(
-        self,
-        what: str,
-        is_reached: Callable[[], bool],
-        detector: _Process,
-        stop: Event,
-        timeout_s: float | None = _TIMEOUT_S,
-    ) -> None:
-        """Listen until something is reached.
 
-        Raises:
-            DemoError: The detector ended meanwhile, the time was over, or somebody pressed Ctrl-C.
-        """
-        began_s = time.monotonic()
-        while not is_reached():
-            self._executor.spin_once(timeout_sec=0.1)
-            if detector.status is not None:
-                raise DemoError(f"the detector ended with status {detector.status}; what it said stands above")
-            if stop.is_set():
-                raise DemoError("interrupted")
-            if timeout_s is not None and time.monotonic() - began_s > timeout_s:
-                raise DemoError(
-                    f"waited {timeout_s:g} s for {what}; its last error: {self.heard.figures.get('last error')}"
-                )
+def _is_over(detector: NodeProcess, stop: Event) -> bool:
+    return stop.is_set() or detector.status is not None
 
-    def listen(self, for_s: float) -> None:
-        """Listen for a while."""
-        until_s = time.monotonic() + for_s
-        while (left_s := until_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left_s)
+
+def _why_over(before: str, detector: NodeProcess) -> str:
+    if detector.status is None:
+        return f"interrupted before {before}"
+    return f"the detector ended with status {detector.status} before {before}; what it said stands above"
+
+
+def _judged(performance: _Performance, source: str, truth: Trajectory | None) -> _Run:
+    heard, frame_at = performance.heard, performance.frame_at
+    recording = heard.recording(source, frame_at, truth, performance.peak_memory_mib)
+    assessment = None if truth is None else assess(recording, _pose_truth(recording, truth))
+    return _Run(recording, assessment, _lost(performance))
+
+
+def _pose_truth(recording: Recording, truth: Trajectory) -> PoseTruth:
+    frames = np.array([keyframe.frame for keyframe in recording.keyframes], np.int64)
+    stamps_ns = np.array([keyframe.stamp_ns for keyframe in recording.keyframes], np.int64)
+    return PoseTruth(FramePoses.along(truth, frames, stamps_ns), PoseRules(), about="Poses of the source itself")
+
+
+def _lost(performance: _Performance) -> str:
+    """Say what went missing between player and detector, and which images could not be used."""
+    heard, played = performance.heard, len(performance.frame_at)
+    trouble = [f"{count} images dropped: {cause}" for cause, count in heard.drops.items()]
+    if heard.images < played:
+        trouble.append(f"{played - heard.images} of {played} images did not arrive")
+    if performance.status != 0:
+        trouble.append(f"the detector ended with status {performance.status}")
+    return "; ".join(trouble)
+
+
+def _write_results(run: _Run, settings: Settings, folder: Path) -> Path:
+    with PlaceMap.open(folder / "demo.vprmap", read_only=True) as place_map:
+        section = section_of(run.recording, run.assessment, settings, thumbnails_of(place_map), lost=run.lost)
+    report = folder / "report.html"
+    write_whole(report, render_report([section]))
+    write_whole(folder / "result.json", to_json(loops_result(run.recording, run.assessment)) + "\n")
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

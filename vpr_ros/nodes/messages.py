@@ -130,6 +130,11 @@ def pose_of(message: PoseMessage) -> Pose:
     return Pose.from_xyz_quaternion([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
 
 
+def odometry_of(message: KeyframeMessage) -> Pose | None:
+    """Return where odometry had a keyframe's camera, None where there was none."""
+    return None if math.isnan(message.odometry.position.x) else pose_of(message.odometry)
+
+
 def image_message(image: NDArray[np.uint8], encoding: str, header: Header) -> Image:
     """Return the message of an array (height, width, channels) or (height, width) in that encoding."""
     return Image(
