@@ -81,9 +81,7 @@ def test_figures_agree_with_the_closures_and_the_truth_file(vpr_ros, images, off
     result = json.loads(done.stdout)
     names = sorted(path.name for path in office.iterdir())
     truth = dict(line.split(",") for line in (images / "revisits.csv").read_text().split()[1:])
-    right = {
-        c["query"] for c in result["closures"] if names[c["match"]] in truth.get(names[c["query"]], "").split(";")
-    }
+    right = {c["query"] for c in result["closures"] if names[c["match"]] in truth.get(names[c["query"]], "").split(";")}
     assert result["truth"]["queries_with_revisit"] == 14
     assert result["truth"]["correct"] == len(right)
     assert result["truth"]["wrong"] == len(result["closures"]) - len(right)

@@ -47,8 +47,8 @@ class Page(HTMLParser):
     def text(self):
         return " ".join(" ".join(self.words).split())
 
-    def having(self, class_name):
-        return [attributes for _, attributes in self.tags if class_name in (attributes.get("class") or "").split()]
+    def having(self, *class_names):
+        return [a for _, a in self.tags if set(class_names) <= set((a.get("class") or "").split())]
 
 
 def assessment(*marks, revisits=4):
@@ -96,18 +96,20 @@ def test_a_wrong_closure_is_drawn_listed_and_shown_as_wrong(square):
     assert len([a for a in page.having("loop") if "right" in a["class"]]) == 3
 
 
-def test_each_refusing_stage_shows_its_most_similar_candidates_and_says_how_many_there_were(square):
+def test_each_refusing_stage_shows_the_best_candidate_of_each_query_and_says_how_many_there_were(square):
     refused = [
-        square.decision(4, 0, accepted=False, stage="margin", similarity=0.5 + n / 100, reason=f"reason {n}")
-        for n in range(8)
+        square.decision(
+            query, 0, accepted=False, stage="margin", similarity=query / 10 + n / 100, reason=f"r{query}{n}"
+        )
+        for query in (4, 5, 6)
+        for n in range(3)
     ]
 
     page = page_of(square.recording(refused=refused))
 
-    assert "margin : 8" in page.text
-    assert "The 5 most similar of 8." in page.text
-    assert "reason 7" in page.text
-    assert "reason 2" not in page.text
+    assert "margin : 9" in page.text
+    assert "The 3 best of 9, one a query." in page.text
+    assert re.findall(r"r\d\d", page.text) == ["r62", "r52", "r42"]
 
 
 def test_what_comes_from_outside_is_escaped(square):
@@ -126,6 +128,29 @@ def test_the_page_fetches_nothing(square):
     assert not re.search(r"https?://|@import|url\(", html)
     assert all(attributes["src"].startswith("data:image/jpeg;base64,") for attributes in images_of(Page(html)))
     assert len(images_of(Page(html))) == 2
+
+
+def test_accepted_candidates_are_listed_the_worst_first(square):
+    recording = square.recording([square.closure(4, 0), square.closure(5, 1), square.closure(6, 3)])
+
+    page = page_of(recording, assessment("right", "right", "wrong"))
+
+    listed = re.findall(r"(\d\.0) s, frame \d+ \S+ s, frame \d+ 0\.900", page.text)
+    assert listed == ["6.0", "4.0", "5.0"]
+
+
+def test_what_was_compared_is_plotted_in_the_colours_of_truth(square):
+    refused = [square.decision(7, 2, accepted=False, similarity=0.4)]
+    recording = square.recording([square.closure(4, 0), square.closure(5, 3)], refused)
+
+    page = page_of(recording, assessment("right", "wrong"))
+
+    # One path a colour in each of two plots, a point a candidate.
+    spots = {kind: page.having("spots", kind) for kind in ("right", "wrong", "refused")}
+    assert [len(paths) for paths in spots.values()] == [2, 2, 2]
+    assert all(path["d"].count("M") == 1 for paths in spots.values() for path in paths)
+    # Query 4 of 0 ... 7 met place 0: it lies 4/7 across, at the bottom.
+    assert spots["right"][0]["d"] == "M260.9 258.0h0"
 
 
 def test_a_map_without_images_leaves_the_pairs_without_images(square):

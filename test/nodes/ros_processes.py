@@ -21,6 +21,7 @@ from vpr_ros.nodes.messages import header_of, image_message
 
 # Generous: a machine under load starts a node in some seconds. Nothing waits longer than it needs.
 PATIENCE_S = 60.0
+_ANSWERS_FIND_BACK_S = 0.3
 LATCHED = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -88,6 +89,7 @@ class Peer:
         self.node = Node("peer", namespace=namespace)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
+        self._clients = {}
 
     def close(self):
         self._executor.shutdown()
@@ -124,12 +126,19 @@ class Peer:
         return publisher
 
     def call(self, kind, name, request, node=NODE, timeout_s=PATIENCE_S):
-        client = self.node.create_client(kind, f"{node}/{name}")
-        self.spin_until(client.service_is_ready, f"service {name}", timeout_s)
+        client = self._client(kind, f"{node}/{name}", timeout_s)
         answer = client.call_async(request)
         self.spin_until(answer.done, f"an answer of {name}", timeout_s)
-        self.node.destroy_client(client)
         return answer.result()
+
+    def _client(self, kind, name, timeout_s):
+        """Return the one client of a service. It knows the service before the service knows where to answer to."""
+        if name not in self._clients:
+            client = self.node.create_client(kind, name)
+            self.spin_until(client.service_is_ready, f"service {name}", timeout_s)
+            self.spin_for(_ANSWERS_FIND_BACK_S)
+            self._clients[name] = client
+        return self._clients[name]
 
     def state(self):
         return self.call(GetState, "get_state", GetState.Request()).current_state.label

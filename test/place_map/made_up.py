@@ -28,6 +28,8 @@ def keyframe(number, session=0, **changed):
         "stamp_ns": 1_700_000_000_000_000_000 + number,
         "descriptor": descriptor(number),
         "thumbnail": b"jpeg of %d" % number,
+        "patches": b"patches of %d" % number,
+        "features": b"features of %d" % number,
         "frame_id": "front_camera_optical",
         "camera": CAMERA,
         "t_odom_camera": Pose.from_xyz_quaternion([number, 0.5, -1.0, 0.0, 0.0, 0.6, 0.8]),

@@ -7,6 +7,7 @@ import pytest
 from made_up import RECIPE, fill, keyframe
 
 from vpr_ros.place_map import MapError, PlaceMap, check_map, map_facts
+from vpr_ros.place_map.rows import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_facts_tell_what_a_map_holds(directory):
     facts = map_facts(directory)
 
     assert facts.recipe == RECIPE
-    assert (facts.schema, facts.places, len(facts.sessions)) == (1, 11, 2)
+    assert (facts.schema, facts.places, len(facts.sessions)) == (SCHEMA_VERSION, 11, 2)
     assert (facts.first_stamp_ns, facts.last_stamp_ns) == (keyframe(0).stamp_ns, keyframe(9).stamp_ns)
     assert facts.size_bytes >= (directory / "map.sqlite3").stat().st_size
 

@@ -248,8 +248,8 @@ class TestAMapThatIsNone:
         assert (directory / "map.sqlite3").read_bytes() == before, "nothing of it was changed"
 
     def test_a_newer_schema(self, directory, read_only):
-        change(directory, "PRAGMA user_version = 2")
-        assert "has schema 2, this vpr_ros reads 1" in refused(directory, read_only=read_only)
+        change(directory, "PRAGMA user_version = 99")
+        assert "has schema 99, this vpr_ros reads 2" in refused(directory, read_only=read_only)
 
     @pytest.mark.parametrize("kept", [0.02, 0.5, 0.98])
     def test_a_truncated_file(self, directory, read_only, kept):

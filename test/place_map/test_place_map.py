@@ -22,6 +22,8 @@ sightings = st.fixed_dictionaries(
         "stamp_ns": st.integers(-(2**63), 2**63 - 1),
         "descriptor": descriptors.map(unit),
         "thumbnail": st.none() | st.binary(),
+        "patches": st.none() | st.binary(),
+        "features": st.none() | st.binary(),
         "frame_id": st.text(st.characters(exclude_categories=["Cs"])),
         "camera": st.sampled_from([None, CAMERA]),
         "t_odom_camera": poses,
@@ -48,6 +50,8 @@ def test_what_was_added_is_there_when_the_map_is_opened_again(tmp_path_factory, 
         for expected in added:
             assert_same(reopened.place(expected.id), expected)
             assert reopened.thumbnail(expected.id) == expected.thumbnail
+            assert reopened.patches(expected.id) == expected.patches
+            assert reopened.features(expected.id) == expected.features
         assert reopened.sessions_of(reopened.ids).tolist() == [k.session for k in added]
         for position, expected in zip(reopened.positions(reopened.ids), added, strict=True):
             pose = expected.t_odom_camera

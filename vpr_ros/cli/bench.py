@@ -37,18 +37,21 @@ def add_commands(commands: Commands) -> None:
     for parser, run in ((encode, run_encode), (search, run_search), (growth, run_growth), (pipeline, run_pipeline)):
         add_json_option(parser)
         parser.set_defaults(run=run)
-    for parser in (encode, pipeline):
-        group = options.add_encoder_options(parser)
-    options.add_settings_options(group)
-    pipeline.add_argument("source", nargs="?", metavar="SOURCE", default=DEFAULT_SOURCE, help=f"recording ({DEFAULT_SOURCE})")
+    options.add_encoder_options(encode)
+    options.add_settings_options(options.add_encoder_options(pipeline))
+    pipeline.add_argument(
+        "source", nargs="?", metavar="SOURCE", default=DEFAULT_SOURCE, help=f"recording ({DEFAULT_SOURCE})"
+    )
     options.add_source_options(pipeline)
 
 
 def run_encode(arguments: argparse.Namespace) -> int:
     """Measure the encoder."""
+    from vpr_ros.detection.settings import DetectorChoice
     from vpr_ros.evaluation.benchmark_encode import bench_encode
 
-    return _print(arguments, bench_encode(arguments.encoder or "gem-lite", arguments.engine or "auto"))
+    name = arguments.encoder or DetectorChoice().encoder
+    return _print(arguments, bench_encode(name, arguments.engine or "auto"))
 
 
 def run_search(arguments: argparse.Namespace) -> int:
@@ -86,7 +89,13 @@ def _print(arguments: argparse.Namespace, benchmark: Benchmark) -> int:
 
     output = output_for_people(arguments)
     rows = [
-        (row.what, "peer" if row.peer else "", row.p50_ms, row.p95_ms, ", ".join(f"{k} {_short(v)}" for k, v in row.more.items()))
+        (
+            row.what,
+            "peer" if row.peer else "",
+            row.p50_ms,
+            row.p95_ms,
+            ", ".join(f"{k} {_short(v)}" for k, v in row.more.items()),
+        )
         for row in benchmark.rows
     ]
     print_table(("what", "", "p50 ms", "p95 ms", "more"), rows, output)

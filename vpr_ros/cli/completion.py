@@ -29,7 +29,7 @@ def add_commands(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    import argcomplete
+    from argcomplete import shell_integration
 
-    print(argcomplete.shellcode(["vpr_ros"], shell=arguments.shell))
+    print(shell_integration.shellcode(["vpr_ros"], shell=arguments.shell))
     return 0

@@ -30,7 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in check_installation():
         findings.append(finding)
         advice = f"  -> {finding.advice}" if finding.advice else ""
-        print(f"{_mark(finding.state, coloured=output.isatty())} {finding.what:24} {finding.seen}{advice}", file=output, flush=True)
+        print(
+            f"{_mark(finding.state, coloured=output.isatty())} {finding.what:24} {finding.seen}{advice}",
+            file=output,
+            flush=True,
+        )
     is_fit = all(finding.state != "missing" for finding in findings)
     print("vpr_ros can find loops here." if is_fit else "vpr_ros can't find loops here yet.", file=output)
     write_json(arguments, Checkup(fit=is_fit, findings=tuple(findings)))

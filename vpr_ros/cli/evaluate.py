@@ -7,7 +7,7 @@ import argparse
 from vpr_ros.cli import options
 from vpr_ros.cli.loops import add_run_options, judged_run
 from vpr_ros.cli.options import Commands
-from vpr_ros.cli.printing import print_table
+from vpr_ros.cli.printing import output_for_people, print_table, write_json
 
 _ABOUT = f"""\
 Run recordings one after another, each with a map of its own, judge them and write one HTML page about all of them.
@@ -17,6 +17,7 @@ Truth given by --poses FILE or --revisits FILE is that of every SOURCE; '--poses
 """
 _EXAMPLES = """\
 examples:
+  vpr_ros evaluate images/ --revisits revisits.csv --require 'recall>=0.8' --require 'wrong==0'
   vpr_ros evaluate 'sim:office?laps=2' 'sim:office?laps=2&light=night' --poses source --report sim.html
 """
 
@@ -39,24 +40,49 @@ def add_commands(commands: Commands) -> None:
         metavar="FILE",
         help="HTML page to write (vpr_ros_report.html)",
     )
+    parser.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="FIGURE>=N",
+        help="end with 1 unless each source reaches this, such as 'recall>=0.8' or 'wrong==0'; may be repeated",
+    )
+    options.add_json_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run and judge each source, write the page, print a line a source."""
-    import sys
-
-    from vpr_ros.evaluation import headline, render_report, section_of, thumbnails_of, write_whole
+    """Run and judge each source, write the page, print a line a source and what was required in vain."""
+    from vpr_ros.cli.errors import UsageError
+    from vpr_ros.evaluation import (
+        EvaluationResult,
+        Requirement,
+        headline,
+        loops_result,
+        render_report,
+        section_of,
+        thumbnails_of,
+        write_whole,
+    )
 
     settings = options.settings(arguments)
-    sections, rows, wrong = [], [], 0
+    requirements = [Requirement.parse(text) for text in arguments.require]
+    if arguments.poses is None and arguments.revisits is None and any(r.needs_truth for r in requirements):
+        raise UsageError("--require asks for a figure that only truth can tell, expected --poses or --revisits as well")
+    sections, rows, results = [], [], []
     for uri in arguments.sources:
         with judged_run(arguments, uri, settings) as (recording, assessment, place_map):
             sections.append(section_of(recording, assessment, settings, thumbnails_of(place_map)))
-        figures = assessment.figures if assessment else None
-        rows.append((uri, headline(recording, assessment), figures.recall if figures else None, recording.seconds))
-        wrong += figures.wrong if figures else 0
+        results.append(loops_result(recording, assessment))
+        recall = assessment.figures.recall if assessment else None
+        rows.append((uri, headline(recording, assessment), recall, recording.seconds))
     write_whole(arguments.report, render_report(sections))
-    print_table(("source", "verdict", "recall", "seconds"), rows, sys.stdout)
-    print(f"report: {arguments.report.resolve()}")
-    return 1 if wrong else 0
+    shortfalls = (requirement.shortfall(result) for requirement in requirements for result in results)
+    result = EvaluationResult(tuple(results), tuple(filter(None, shortfalls)), str(arguments.report))
+    output = output_for_people(arguments)
+    print_table(("source", "verdict", "recall", "seconds"), rows, output)
+    for sentence in result.unmet:
+        print(f"not met: {sentence}", file=output)
+    print(f"report: {arguments.report.resolve()}", file=output)
+    write_json(arguments, result)
+    return 1 if result.unmet or any(run.truth is not None and run.truth.wrong for run in results) else 0

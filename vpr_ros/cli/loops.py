@@ -44,9 +44,14 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("source", metavar="SOURCE", help="recording or simulated robot")
     add_run_options(parser)
-    parser.add_argument("--map", type=Path, metavar="DIR", help="keep the map in this folder, NAME.vprmap; made if absent")
     parser.add_argument(
-        "--decisions", type=options.output_file, metavar="FILE", help="write every decision with its reason as JSON lines"
+        "--map", type=Path, metavar="DIR", help="keep the map in this folder, NAME.vprmap; made if absent"
+    )
+    parser.add_argument(
+        "--decisions",
+        type=options.output_file,
+        metavar="FILE",
+        help="write every decision with its reason as JSON lines",
     )
     parser.add_argument("--report", type=options.output_file, metavar="FILE", help="write one HTML page to look at")
     options.add_json_option(parser)
@@ -57,14 +62,23 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add everything that says how recordings are run and judged."""
     group = options.add_encoder_options(parser)
     options.add_settings_options(group)
-    group.add_argument("--without", action="append", default=[], metavar="STAGE", help="switch a stage off; may be repeated")
+    group.add_argument(
+        "--without", action="append", default=[], metavar="STAGE", help="switch a stage off; may be repeated"
+    )
     options.add_source_options(parser)
     options.add_truth_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Find loops, judge them where there is truth, and say so in every form asked for."""
-    from vpr_ros.evaluation import decisions_as_lines, loops_result, render_report, section_of, thumbnails_of, write_whole
+    from vpr_ros.evaluation import (
+        decisions_as_lines,
+        loops_result,
+        render_report,
+        section_of,
+        thumbnails_of,
+        write_whole,
+    )
 
     map_directory = str(arguments.map) if arguments.map else None
     settings = options.settings(arguments, map=map_directory)
@@ -75,7 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
             page = render_report([section_of(recording, assessment, settings, thumbnails_of(place_map))])
             write_whole(arguments.report, page)
     _print_loops(arguments, recording, assessment)
-    write_json(arguments, loops_result(recording, assessment, str(arguments.decisions) if arguments.decisions else None))
+    write_json(
+        arguments, loops_result(recording, assessment, str(arguments.decisions) if arguments.decisions else None)
+    )
     return 1 if assessment is not None and assessment.figures.wrong else 0
 
 
@@ -90,16 +106,16 @@ def judged_run(
     """
     from vpr_ros.detection import LoopDetector
     from vpr_ros.encoders import open_encoder
-    from vpr_ros.evaluation import assess, open_map, run_recording
+    from vpr_ros.evaluation import open_map, run_recording
     from vpr_ros.sources import open_source
 
     encoder = open_encoder(settings.choice.encoder, settings.choice.engine)
     with open_source(uri, options.source_options(arguments)) as source, open_map(settings, encoder.recipe) as place_map:
-        truth = options.truth(arguments, source)
+        judge = options.judge(arguments, source)
         detector = LoopDetector(encoder, place_map, settings, tuple(arguments.without))
         with progress("images", len(source)) as advance:
             recording = run_recording(source, detector, lambda *_: advance())
-        yield recording, None if truth is None else assess(recording, truth), place_map
+        yield *judge(recording), place_map
 
 
 def _print_loops(arguments: argparse.Namespace, recording: Recording, assessment: Assessment | None) -> None:

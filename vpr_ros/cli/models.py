@@ -12,7 +12,9 @@ from vpr_ros.cli.printing import output_for_people, print_table, write_json
 def add_commands(commands: Commands) -> None:
     """Add both commands."""
     encoders = commands.add_parser(
-        "encoders", help="list the encoders", description="List the encoders, their licences and whether weights are here."
+        "encoders",
+        help="list the encoders",
+        description="List the encoders, their licences and whether weights are here.",
     )
     add_json_option(encoders)
     encoders.set_defaults(run=run_encoders)
@@ -21,12 +23,16 @@ def add_commands(commands: Commands) -> None:
         "export",
         help="make an encoder's ONNX file",
         description="Make an encoder's ONNX file, and the recipe beside it, from its checkpoint. Needs torch and onnx.",
-        epilog="example:\n  vpr_ros export mixvpr-512 --checkpoint MixVPR_512.ckpt --out ~/.local/share/vpr_ros/weights",
+        epilog="example:\n  vpr_ros export mixvpr-512 --checkpoint mixvpr.ckpt --out ~/.local/share/vpr_ros/weights",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("encoder", metavar="ENCODER", help="a name that 'vpr_ros encoders' lists")
-    export.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (looked for in your weights folder)")
-    export.add_argument("--out", type=Path, required=True, metavar="PATH", help="ONNX file to write, or a folder for it")
+    export.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="trained weights (looked for in your weights folder)"
+    )
+    export.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="ONNX file to write, or a folder for it"
+    )
     export.set_defaults(run=run_export)
 
 
@@ -36,7 +42,10 @@ def run_encoders(arguments: argparse.Namespace) -> int:
 
     listed = encoder_list()
     output = output_for_people(arguments)
-    rows = [(e.name, "ready" if e.present else "no weights", e.dim, e.input_size, e.licence, e.about) for e in listed.encoders]
+    rows = [
+        (e.name, "ready" if e.present else "no weights", e.dim, e.input_size, e.licence, e.about)
+        for e in listed.encoders
+    ]
     print_table(("encoder", "weights", "dim", "input", "licence", "what it is"), rows, output)
     for encoder in listed.encoders:
         if encoder.advice:

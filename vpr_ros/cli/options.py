@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from vpr_ros.detection import Settings
-    from vpr_ros.scoring import Truth
+    from vpr_ros.evaluation import Judge
+    from vpr_ros.scoring import PoseFile, PoseRules
     from vpr_ros.sources import Source, SourceOptions
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 SOURCE_HELP = """\
 SOURCE is a ROS bag (folder, .mcap, .db3, .bag), a folder of images (flat, rgb/ with depth/, or TUM RGB-D), a video, or
@@ -25,7 +26,9 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("reading the source")
     group.add_argument("--from-s", type=float, default=0.0, metavar="S", help="skip the first S seconds (0)")
     group.add_argument("--to-s", type=float, metavar="S", help="stop S seconds after the first image (at the end)")
-    group.add_argument("--rate-hz", type=float, metavar="HZ", help="stamp a folder or video at this rate (its own times)")
+    group.add_argument(
+        "--rate-hz", type=float, metavar="HZ", help="stamp a folder or video at this rate (its own times)"
+    )
     group.add_argument("--depth-scale", type=float, metavar="N", help="units a metre of 16-bit depth images (1000)")
     for kind in ("image", "info", "depth", "odom"):
         group.add_argument(f"--{kind}-topic", metavar="TOPIC", help=f"{kind} topic of a bag (the only fitting one)")
@@ -95,27 +98,71 @@ def settings(arguments: argparse.Namespace, **over: object) -> Settings:
     return Settings.from_values(values, place=str(arguments.params or "command line"))
 
 
-def add_truth_options(parser: argparse.ArgumentParser) -> None:
-    """Add where truth comes from and what counts as right."""
+def add_truth_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add where truth comes from and what counts as right; return the ways, of which one may be taken."""
     group = parser.add_argument_group("judging against truth")
-    group.add_argument(
+    ways = group.add_mutually_exclusive_group()
+    ways.add_argument(
         "--poses",
         metavar="FILE",
         help="trajectory in TUM or KITTI format, or 'source' for the poses the source carries itself",
     )
-    group.add_argument(
-        "--revisits", type=Path, metavar="FILE", help="table 'query,match' of image names or indexes, matches split by ';'"
+    ways.add_argument(
+        "--revisits",
+        type=Path,
+        metavar="FILE",
+        help="table 'query,match' of image names or indexes, matches split by ';'",
     )
-    group.add_argument("--radius-m", type=float, default=1.0, metavar="M", help="right within this distance (1.0)")
-    group.add_argument("--angle-deg", type=float, default=45.0, metavar="DEG", help="and within this angle (45)")
-    group.add_argument(
-        "--gap-s", type=float, default=5.0, metavar="S", help="pairs closer in time count neither way (5)"
-    )
+    group.add_argument("--radius-m", type=float, metavar="M", help="poses: right within this distance (1.0)")
+    group.add_argument("--angle-deg", type=float, metavar="DEG", help="poses: and within this angle (45)")
+    group.add_argument("--gap-s", type=float, metavar="S", help="poses: pairs closer in time count neither way (5)")
+    return ways
+
+
+def pose_rules(arguments: argparse.Namespace) -> PoseRules:
+    """Return what counts as right by poses.
+
+    Raises:
+        TruthError: A value is out of range.
+    """
+    from vpr_ros.scoring import PoseRules
+
+    given = {name: getattr(arguments, name) for name in ("radius_m", "angle_deg", "gap_s")}
+    return PoseRules(**{name: value for name, value in given.items() if value is not None})
+
+
+def judge(arguments: argparse.Namespace, source: Source) -> Judge:
+    """Return what will judge a run over a source, with its files read.
+
+    Raises:
+        TruthError: A file can't be read or does not fit, or the source carries no poses.
+    """
+    from vpr_ros.evaluation import judge_by_poses, judge_by_revisits, unjudged
+
+    if arguments.revisits is not None:
+        return judge_by_revisits(arguments.revisits, source)
+    if arguments.poses is None:
+        return unjudged
+    return judge_by_poses(poses(arguments.poses, source), pose_rules(arguments))
+
+
+def poses(given: str, source: Source) -> PoseFile:
+    """Return the poses of a file, or those the source carries where ``source`` is given.
+
+    Raises:
+        TruthError: The file can't be read, or the source carries none.
+    """
+    from vpr_ros.evaluation import carried_poses
+    from vpr_ros.scoring import read_pose_file
+
+    return carried_poses(source) if given == "source" else read_pose_file(Path(given))
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add the result for machines."""
-    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the result as JSON; '-' is standard output")
+    parser.add_argument(
+        "--json", type=output_file, metavar="FILE", help="write the result as JSON; '-' is standard output"
+    )
 
 
 def output_file(text: str) -> Path:
@@ -130,7 +177,9 @@ def output_file(text: str) -> Path:
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"'{text}' is a folder, expected a file to write")
     if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder '{path.parent}' to write '{path.name}' into; make it first")
+        raise argparse.ArgumentTypeError(
+            f"there is no folder '{path.parent}' to write '{path.name}' into; make it first"
+        )
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"'{text}' can't be written; check its permissions")
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,7 +34,11 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], outpu
         table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    Console(file=output, width=None if output.isatty() else _WIDTH_OF_FILES, soft_wrap=False).print(table)
+    # Not printed by rich itself, which ends the program with status 1 where a reader leaves early.
+    painted = io.StringIO()
+    is_terminal = output.isatty()
+    Console(file=painted, force_terminal=is_terminal, width=None if is_terminal else _WIDTH_OF_FILES).print(table)
+    print(painted.getvalue(), end="", file=output)
 
 
 def write_json(arguments: argparse.Namespace, result: Result) -> None:

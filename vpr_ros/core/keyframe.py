@@ -22,6 +22,10 @@ class Keyframe:
         descriptor: Global descriptor, unit length, shape (dim,), float32.
         thumbnail: JPEG of the image, at most 320 px wide, for people to look at; None where it was left on disk
             (``PlaceMap.thumbnail`` gives it).
+        patches: Patch descriptors for re-ranking, as ``vpr_ros.reranking`` writes them; None where there are none or
+            they were left on disk (``PlaceMap.patches``).
+        features: Local features for verification, as ``vpr_ros.geometry`` writes them; None where there are none or
+            they were left on disk (``PlaceMap.features``).
         frame_id: Name of the camera's optical frame.
         camera: Calibration of the full-size image, None if uncalibrated.
         t_odom_camera: Camera in its session's odometry frame, None without odometry.
@@ -33,6 +37,8 @@ class Keyframe:
     stamp_ns: int
     descriptor: NDArray[np.float32]
     thumbnail: bytes | None = None
+    patches: bytes | None = None
+    features: bytes | None = None
     frame_id: str = "camera"
     camera: Camera | None = None
     t_odom_camera: Pose | None = None

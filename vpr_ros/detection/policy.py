@@ -44,6 +44,18 @@ class Thresholds:
     sequence_length: int = setting(
         5, "Sequence stage: consecutive keyframes that must agree; closures come up to this many late.", low=1, high=100
     )
+    odometry_drift: float = setting(
+        0.1, "Odometry stage: most that odometry is off, as a share of the way travelled and turned.", low=0.0, high=1.0
+    )
+    odometry_drift_deg_per_m: float = setting(
+        2.0, "Odometry stage: most that its heading is off beside that, in degrees a metre travelled.", low=0.0
+    )
+    same_place_m: float = setting(
+        3.0, "Odometry stage: two cameras of one place stand at most this far apart, where no pose says better.", low=0.0
+    )
+    agreement_window: int = setting(
+        5, "Agreement stage: closures of the last this many keyframes have a say.", low=0, high=100
+    )
     min_sequence_margin: float = setting(
         0.05, "Sequence stage: mean margin over the best distinct rival along the run.", low=-2.0, high=2.0
     )

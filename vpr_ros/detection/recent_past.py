@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import NS_PER_S, Keyframe
+from vpr_ros.detection.odometer import Odometer
 from vpr_ros.detection.policy import Thresholds
 
 # How many keyframes back a place is still watched for being left; it bounds the cost of a long session. A robot that
@@ -19,17 +20,19 @@ class RecentPast:
     A place is left out while it is younger than ``exclude_recent_s``, among the last ``exclude_recent_keyframes``,
     nearer than ``exclude_travel_m`` along the way travelled, or not left: every keyframe since looks at least as much
     like it as the query does, so its likeness is the slope of the present and no return.
+
+    Attributes:
+        odometer: The way of the session so far.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
         """Begin a session."""
         self._thresholds = thresholds
+        self.odometer = Odometer(thresholds)
         self._ids = np.empty(0, np.int64)
         self._stamps_ns = np.empty(0, np.int64)
-        self._travelled_m = np.empty(0)
         self._least_since = np.empty(0, np.float32)
         self._watched = np.empty((0, 0), np.float32)
-        self._last: Keyframe | None = None
 
     def excluded(self, query: Keyframe) -> NDArray[np.int64]:
         """Return the ids of this session that ``query`` may not be matched with, ascending."""
@@ -42,7 +45,8 @@ class RecentPast:
         if query.timed:
             recent |= query.stamp_ns - self._stamps_ns < self._thresholds.exclude_recent_s * NS_PER_S
         if query.t_odom_camera is not None:
-            recent |= self._travelled_to(query) - self._travelled_m < self._thresholds.exclude_travel_m
+            since_m = self.odometer.travelled_to_m(query) - self.odometer.travelled_m
+            recent |= since_m < self._thresholds.exclude_travel_m
         watched = slice(len(self._ids) - len(self._watched), None)
         recent[watched] |= ~self._is_left(watched, self._watched @ query.descriptor)
         return self._ids[recent]
@@ -59,13 +63,12 @@ class RecentPast:
         watched = slice(len(self._ids) - len(self._watched), None)
         if len(self._watched):
             self._least_since[watched] = np.minimum(self._least_since[watched], self._watched @ keyframe.descriptor)
-        self._travelled_m = np.append(self._travelled_m, self._travelled_to(keyframe))
+        self.odometer.remember(keyframe)
         self._ids = np.append(self._ids, keyframe.id)
         self._stamps_ns = np.append(self._stamps_ns, keyframe.stamp_ns)
         self._least_since = np.append(self._least_since, np.float32(1.0))
         newest = keyframe.descriptor[None]
         self._watched = np.vstack([self._watched, newest])[-_WATCHED_KEYFRAMES:] if len(self._watched) else newest
-        self._last = keyframe
 
     def _is_left(self, rows: slice, similarities: NDArray[np.float32]) -> NDArray[np.bool_]:
         least = self._least_since[rows]
@@ -73,12 +76,3 @@ class RecentPast:
             least < similarities - self._thresholds.return_contrast
         )
         return left
-
-    def _travelled_to(self, keyframe: Keyframe) -> float:
-        """Return the length of the way from the session's start to ``keyframe`` as odometry tells it, in metres."""
-        if self._last is None:
-            return 0.0
-        so_far = float(self._travelled_m[-1])
-        if self._last.t_odom_camera is None or keyframe.t_odom_camera is None:
-            return so_far
-        return so_far + self._last.t_odom_camera.distance_m(keyframe.t_odom_camera)

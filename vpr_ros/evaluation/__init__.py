@@ -4,9 +4,19 @@ from vpr_ros.evaluation.assessment import Assessment, Mark, Standing, assess, st
 from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
 from vpr_ros.evaluation.checkup import Checkup, Finding, check_installation
 from vpr_ros.evaluation.encoder_list import EncoderList, EncoderState, encoder_list
-from vpr_ros.evaluation.recording import Recording, SeenKeyframe, StageTiming
+from vpr_ros.evaluation.judging import (
+    Judge,
+    carried_poses,
+    frame_names,
+    judge_by_poses,
+    judge_by_revisits,
+    unjudged,
+)
+from vpr_ros.evaluation.recording import Recording, SeenFrames, SeenKeyframe, StageTiming
 from vpr_ros.evaluation.report import Section, headline, render_report, section_of, summary
+from vpr_ros.evaluation.requirements import Requirement, RequirementError
 from vpr_ros.evaluation.results import (
+    EvaluationResult,
     LoopsResult,
     MapCheck,
     Result,
@@ -15,10 +25,11 @@ from vpr_ros.evaluation.results import (
     bench_result,
     decisions_as_lines,
     loops_result,
+    retrieval_result,
     to_json,
     write_whole,
 )
-from vpr_ros.evaluation.retrieval import Ranking, Retrieval, retrieve, retrieve_sequence
+from vpr_ros.evaluation.retrieval import Retrieval, retrieve, retrieve_sequence
 from vpr_ros.evaluation.run import open_map, run_recording, stage_timing, thumbnails_of
 
 __all__ = [
@@ -28,29 +39,38 @@ __all__ = [
     "Checkup",
     "EncoderList",
     "EncoderState",
+    "EvaluationResult",
     "Finding",
+    "Judge",
     "LoopsResult",
     "MapCheck",
     "Mark",
-    "Ranking",
     "Recording",
+    "Requirement",
+    "RequirementError",
     "Result",
     "ResultError",
     "Retrieval",
     "RetrievalResult",
     "Section",
+    "SeenFrames",
     "SeenKeyframe",
     "StageTiming",
     "Standing",
     "assess",
     "bench_result",
+    "carried_poses",
     "check_installation",
     "decisions_as_lines",
     "encoder_list",
+    "frame_names",
     "headline",
+    "judge_by_poses",
+    "judge_by_revisits",
     "loops_result",
     "open_map",
     "render_report",
+    "retrieval_result",
     "retrieve",
     "retrieve_sequence",
     "run_recording",
@@ -60,5 +80,6 @@ __all__ = [
     "summary",
     "thumbnails_of",
     "to_json",
+    "unjudged",
     "write_whole",
 ]

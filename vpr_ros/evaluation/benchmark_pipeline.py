@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Frame
-from vpr_ros.detection import LoopDetector, Settings
+from vpr_ros.detection import LoopDetector, Observation, Settings
 from vpr_ros.encoders import Encoder
 from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
 from vpr_ros.evaluation.run import run_recording
@@ -62,7 +62,7 @@ def bench_pipeline(source: Source, encoder: Encoder, settings: Settings, on_fram
 
 def _orb_by_brute_force(images: Iterable[NDArray[np.uint8]]) -> Iterable[float]:
     """Yield the ms that each image takes: features, then a match against every image before it."""
-    orb, matcher = cv2.ORB_create(_ORB_FEATURES), cv2.BFMatcher(cv2.NORM_HAMMING)
+    orb, matcher = cv2.ORB_create(_ORB_FEATURES), cv2.BFMatcher(cv2.NORM_HAMMING)  # type: ignore[attr-defined]
     earlier: list[NDArray[np.uint8]] = []
     for image in images:
         began = time.perf_counter()

@@ -64,10 +64,7 @@ def check_installation() -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    seen = f"{platform.python_version()} on {platform.machine()}"
-    if sys.version_info >= (3, 10):
-        return Finding("python", "ok", seen)
-    return Finding("python", "missing", seen, "install Python 3.10 or later")
+    return Finding("python", "ok", f"{platform.python_version()} on {platform.machine()}")
 
 
 def _library(distribution: str, module: str, purpose: str, *, needed: bool) -> Finding:
@@ -118,7 +115,7 @@ def _engines() -> Iterator[Finding]:
 
 
 def _ros() -> Iterator[Finding]:
-    """Ask ROS in a process of its own: it belongs to the nodes' side of the wall, and a broken one may take us along."""
+    """Ask ROS in a process of its own: it belongs to the nodes' side, and a broken one may take us along."""
     command = [sys.executable, "-m", "vpr_ros.nodes.probe"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=True)  # noqa: S603

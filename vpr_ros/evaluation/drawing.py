@@ -1,4 +1,4 @@
-"""Geometry of the report's drawings: where each keyframe and each loop lies on the page. The template only paints it."""
+"""Geometry of the report's drawings: where keyframes and loops lie on the page. The template only paints."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def top_views(recording: Recording, marks: Sequence[Mark]) -> tuple[TopView, ...
     """Return the path as the truth and as odometry have it, as far as each is known."""
     views = (
         _top_view("Where it really drove: the source's exact poses.", _world_pose, recording, marks),
-        _top_view("Where odometry says it drove. It drifts, and a loop shows by how much.", _odom_pose, recording, marks),
+        _top_view(
+            "Where odometry says it drove. It drifts, and a loop shows by how much.", _odom_pose, recording, marks
+        ),
     )
     return tuple(view for view in views if view is not None)
 
@@ -103,13 +105,17 @@ def time_line(recording: Recording, marks: Sequence[Mark]) -> TimeLine | None:
     frames = np.array([keyframe.frame for keyframe in recording.keyframes], dtype=np.float64)
     x = _MARGIN + (frames - frames[0]) / (frames[-1] - frames[0]) * (WIDTH - 2 * _MARGIN)
     x_of = {keyframe.id: float(x[i]) for i, keyframe in enumerate(recording.keyframes)}
+
+    def ends(closure: LoopClosure) -> tuple[float, float]:
+        # A place of an earlier session lies before the line.
+        return x_of[closure.query_id], x_of.get(closure.match_id, 4.0)
+
+    widest = max([WIDTH / 3, *(abs(start - end) for start, end in map(ends, recording.closures))])
     loops = []
     for number, (closure, mark) in enumerate(zip(recording.closures, marks, strict=True)):
-        match = recording.match_of(closure)
-        start = x_of[recording.query_of(closure).id]
-        # A place of an earlier session lies before the line.
-        end = x_of[match.id] if match is not None else 4.0
-        path = f"M{start:.1f} {_TIME_BASE} A{abs(start - end) / 2:.1f} {_arc_height(start - end):.1f} 0 0 0 {end:.1f} {_TIME_BASE}"
+        start, end = ends(closure)
+        radii = f"{abs(start - end) / 2:.1f} {abs(start - end) / widest * (_TIME_BASE - 8):.1f}"
+        path = f"M{start:.1f} {_TIME_BASE} A{radii} 0 0 0 {end:.1f} {_TIME_BASE}"
         loops.append(DrawnLoop(path, start, _TIME_BASE, mark, _words(recording, closure), number))
     first, last = (recording.when(recording.keyframes[i]) for i in (0, -1))
     return TimeLine(_TIME_BASE + 14, _TIME_BASE, tuple(x.round(1).tolist()), tuple(loops), first, last)
@@ -185,8 +191,3 @@ def _round_length(most_m: float) -> float:
     """Return the longest of 1, 2, 5 times a power of ten that is not above ``most_m``."""
     power = 10.0 ** np.floor(np.log10(most_m))
     return float(max(step for step in _ROUND_STEPS if step * power <= most_m * (1 + 1e-9)) * power)
-
-
-def _arc_height(width: float) -> float:
-    """Return an arc's height: half a circle while there is room, flatter beyond."""
-    return min(abs(width) / 2, _TIME_BASE - 8)

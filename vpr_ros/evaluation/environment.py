@@ -17,12 +17,15 @@ _DISTRIBUTIONS = ("numpy", "faiss-cpu", "onnxruntime", "opencv-python-headless",
 def versions() -> dict[str, str]:
     """Return the versions of everything that has a say in a result, what is absent left out."""
     found = {"vpr_ros": vpr_ros.__version__, "python": platform.python_version()}
-    for name in _DISTRIBUTIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = {name: _installed_version(name) for name in _DISTRIBUTIONS}
+    return found | {name: text for name, text in installed.items() if text is not None}
+
+
+def _installed_version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def machine() -> dict[str, str | int]:

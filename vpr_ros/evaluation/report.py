@@ -13,15 +13,20 @@ from markupsafe import Markup
 
 from vpr_ros.core import Decision
 from vpr_ros.detection.settings import Settings
+from vpr_ros.evaluation.assessment import Assessment, Mark, Standing, standing_of
 from vpr_ros.evaluation.drawing import WIDTH, TimeLine, TopView, time_line, top_views
 from vpr_ros.evaluation.environment import machine, versions
-from vpr_ros.evaluation.assessment import Assessment, Standing, Mark, standing_of
+from vpr_ros.evaluation.plots import PLOT_HEIGHT, PLOT_WIDTH, Plot, plots
 from vpr_ros.evaluation.recording import Recording
 
 # Pairs shown as images: at about 15 kB an image, more would make a page that a phone does not like.
 _MAX_PAIRS = 24
-# Refused candidates shown of each stage, the most similar first.
-_MAX_REFUSED = 5
+# Of them, wrong ones, as long as there are others to see.
+_MAX_WRONG_PAIRS = 16
+# Accepted candidates listed, the least sure first.
+_MAX_ACCEPTED = 200
+# Refused candidates shown of each stage, the most similar first, one a query: its others look much like it.
+_MAX_REFUSED = 10
 
 Thumbnails = Callable[[int], bytes | None]
 
@@ -58,7 +63,6 @@ class Row:
     match: str
     decision: Decision
     mark: Mark | None = None
-    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class Section:
     tiles: tuple[Tile, ...]
     top_views: tuple[TopView, ...]
     time_line: TimeLine | None
+    plots: tuple[Plot, ...]
     marks: tuple[Mark, ...]
     pairs: tuple[Pair, ...]
     closures: int
@@ -126,7 +131,10 @@ def section_of(
         lost: What went missing on the way, in words; what the source dropped is added.
     """
     marks = _marks(recording, assessment)
-    drops = [lost, *(f"{count} {'time' if count == 1 else 'times'} {cause}" for cause, count in recording.drops.items())]
+    drops = [
+        lost,
+        *(f"{count} {'time' if count == 1 else 'times'} {cause}" for cause, count in recording.drops.items()),
+    ]
     return Section(
         source=recording.source,
         encoder=f"{recording.encoder} on {recording.engine}",
@@ -136,6 +144,7 @@ def section_of(
         tiles=tuple(_tiles(recording, assessment)),
         top_views=top_views(recording, marks),
         time_line=time_line(recording, marks),
+        plots=plots(recording, marks, settings.thresholds.min_similarity),
         marks=tuple(sorted(set(marks))),
         pairs=tuple(_pairs(recording, marks, thumbnail)),
         closures=len(recording.closures),
@@ -159,7 +168,8 @@ def render_report(sections: Sequence[Section]) -> str:
     )
     made_at = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     template = environment.get_template("report.html.j2")
-    return template.render(sections=sections, versions=versions(), machine=machine(), made_at=made_at, width=WIDTH)
+    sizes = {"width": WIDTH, "plot_width": PLOT_WIDTH, "plot_height": PLOT_HEIGHT}
+    return template.render(sections=sections, versions=versions(), machine=machine(), made_at=made_at, **sizes)
 
 
 def headline(recording: Recording, assessment: Assessment | None) -> str:
@@ -186,8 +196,8 @@ def summary(recording: Recording, assessment: Assessment | None) -> str:
     if not figures.queries_with_revisit:
         return f"{seen} By truth no keyframe shows an earlier place again."
     return (
-        f"{seen} By truth {figures.queries_with_revisit} of them show an earlier place again; {figures.correct} of those"
-        f" were recognised, {figures.missed} missed."
+        f"{seen} By truth {figures.queries_with_revisit} of them show an earlier place again; {figures.correct} of "
+        f"those were recognised, {figures.missed} missed."
     )
 
 
@@ -212,7 +222,9 @@ def _percent(share: float | None) -> str:
 
 
 def _marks(recording: Recording, assessment: Assessment | None) -> tuple[Mark, ...]:
-    return assessment.marks if assessment else ("unscored",) * len(recording.closures)
+    if assessment is not None:
+        return assessment.marks
+    return tuple("unscored" for _ in recording.closures)
 
 
 def _pairs(recording: Recording, marks: Sequence[Mark], thumbnail: Thumbnails) -> Iterator[Pair]:
@@ -234,12 +246,17 @@ def _pairs(recording: Recording, marks: Sequence[Mark], thumbnail: Thumbnails) -
 
 
 def _shown(marks: Sequence[Mark]) -> list[int]:
-    """Return which closures to show: all that are wrong, as far as there is room, then the others evenly over the run."""
-    wrong = [number for number, mark in enumerate(marks) if mark == "wrong"][:_MAX_PAIRS]
+    """Return which closures to show: wrong ones first, each kind evenly over the run."""
+    wrong = [number for number, mark in enumerate(marks) if mark == "wrong"]
     others = [number for number, mark in enumerate(marks) if mark != "wrong"]
-    room = _MAX_PAIRS - len(wrong)
-    step = max(1.0, len(others) / room) if room else 0.0
-    return wrong + [others[int(i * step)] for i in range(min(room, len(others)))]
+    wrong = _spread(wrong, max(_MAX_WRONG_PAIRS, _MAX_PAIRS - len(others)))
+    return wrong + _spread(others, _MAX_PAIRS - len(wrong))
+
+
+def _spread(numbers: list[int], most: int) -> list[int]:
+    """Return at most so many, evenly over the run."""
+    step = max(1.0, len(numbers) / most)
+    return [numbers[int(i * step)] for i in range(min(most, len(numbers)))]
 
 
 def _data_uri(jpeg: bytes | None) -> Markup | None:
@@ -248,23 +265,25 @@ def _data_uri(jpeg: bytes | None) -> Markup | None:
 
 
 def _accepted(recording: Recording, marks: Sequence[Mark]) -> Iterator[Row]:
-    numbers = {(c.query_id, c.match_id): number for number, c in enumerate(recording.closures)}
-    for decision in recording.decisions:
-        if decision.accepted:
-            number = numbers.get((decision.query_id, decision.match_id))
-            yield _row(recording, decision, None if number is None else marks[number], number)
+    """Yield the worst first: the wrong ones, then the least probable."""
+    mark_of = {(c.query_id, c.match_id): mark for c, mark in zip(recording.closures, marks, strict=True)}
+    accepted = ((d, mark_of.get((d.query_id, d.match_id))) for d in recording.decisions if d.accepted)
+    worst_first = sorted(accepted, key=lambda pair: (pair[1] != "wrong", pair[0].probability))
+    for decision, mark in worst_first[:_MAX_ACCEPTED]:
+        yield _row(recording, decision, mark)
 
 
 def _refused(recording: Recording) -> Iterator[RefusedGroup]:
-    for stage, count in recording.refused.items():
+    # What was outdone by a better match of the same query is the least interesting.
+    for stage, count in sorted(recording.refused.items(), key=lambda item: item[0] == "best"):
         refused = [d for d in recording.decisions if not d.accepted and d.stage == stage]
-        best = sorted(refused, key=lambda d: d.similarity, reverse=True)[:_MAX_REFUSED]
+        best_of_query = {d.query_id: d for d in sorted(refused, key=lambda d: d.similarity)}
+        best = sorted(best_of_query.values(), key=lambda d: d.similarity, reverse=True)[:_MAX_REFUSED]
         yield RefusedGroup(stage, count, tuple(_row(recording, decision) for decision in best))
 
 
-def _row(recording: Recording, decision: Decision, mark: Mark | None = None, number: int | None = None) -> Row:
-    query = recording.when(recording.query_of(decision))
-    return Row(query, recording.where(decision), decision, mark, number)
+def _row(recording: Recording, decision: Decision, mark: Mark | None = None) -> Row:
+    return Row(recording.when(recording.query_of(decision)), recording.where(decision), decision, mark)
 
 
 def _timing(recording: Recording) -> Iterator[TimingRow]:

@@ -15,6 +15,8 @@ from vpr_ros.core import Decision, LoopClosure, VprError
 from vpr_ros.evaluation.assessment import Assessment
 from vpr_ros.evaluation.benchmark import Benchmark
 from vpr_ros.evaluation.recording import Recording, StageTiming
+from vpr_ros.evaluation.retrieval import Retrieval
+from vpr_ros.scoring import Truth
 
 SCHEMA = 1
 
@@ -110,7 +112,7 @@ class RetrievalResult:
     Attributes:
         queries: Queries that truth has an answer for.
         database: Images searched.
-        recall_at: By k as text: share of queries with a right image among the k best.
+        recall_at: By k as text: share of queries with a right image among the k best, None where there is no query.
         recall_at_100_precision: Share answered before the first wrong answer, in order of similarity.
         average_precision: Area under the precision-recall curve of the best answers.
         encoder: Registered name of the encoder.
@@ -119,11 +121,26 @@ class RetrievalResult:
 
     queries: int
     database: int
-    recall_at: Mapping[str, float]
-    recall_at_100_precision: float
-    average_precision: float
+    recall_at: Mapping[str, float | None]
+    recall_at_100_precision: float | None
+    average_precision: float | None
     encoder: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """The standing of ``vpr_ros evaluate``.
+
+    Attributes:
+        runs: One a source, in order.
+        unmet: Requirements that did not hold, a sentence each.
+        report: The HTML page.
+    """
+
+    runs: tuple[LoopsResult, ...]
+    unmet: tuple[str, ...]
+    report: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +173,20 @@ def bench_result(benchmark: Benchmark) -> BenchResult:
         for row in benchmark.rows
     )
     return BenchResult(benchmark.bench, benchmark.machine, rows, benchmark.ratios)
+
+
+def retrieval_result(retrieval: Retrieval, truth: Truth) -> RetrievalResult:
+    """Return what truth says of a retrieval."""
+    figures = retrieval.figures(truth)
+    return RetrievalResult(
+        queries=figures.queries,
+        database=len(retrieval.database.frames),
+        recall_at={str(depth): recall for depth, recall in figures.recall_at.items()},
+        recall_at_100_precision=figures.recall_at_100_precision,
+        average_precision=figures.average_precision,
+        encoder=retrieval.encoder,
+        seconds=retrieval.seconds,
+    )
 
 
 def loops_result(recording: Recording, assessment: Assessment | None, decisions_file: str | None = None) -> LoopsResult:

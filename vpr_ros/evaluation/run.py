@@ -94,7 +94,7 @@ def open_map(settings: Settings, recipe: Recipe) -> PlaceMap:
 
 
 def thumbnails_of(place_map: PlaceMap) -> Callable[[int], bytes | None]:
-    """Return the map's thumbnails by place id; None for a keyframe that was not stored, as in ``mode: localization``."""
+    """Return the map's thumbnails by place id; None where a keyframe was not stored (``mode: localization``)."""
     return lambda place_id: place_map.thumbnail(place_id) if place_id < len(place_map) else None
 
 

@@ -19,8 +19,9 @@ from vpr_ros.nodes.qos import STATIC_TRANSFORMS, FollowingSubscription
 from vpr_ros.nodes.vitals import Vitals
 from vpr_ros.nodes.watchdog import InputFacts, Publisher, Watchdog, why_silent, why_unmatched
 
-# The executor's thread only hands on, so few messages wait for it; odometry is faster than images.
-_IMAGE_DEPTH = 5
+# The executor's thread only hands on, but may have to wait for a processor: two seconds of images at 30 Hz. A shallow
+# history loses what a reliable publisher sent, and nobody counts it; the node's own queue drops and counts.
+_IMAGE_DEPTH = 64
 _ODOMETRY_DEPTH = 100
 
 

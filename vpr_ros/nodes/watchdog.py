@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ _LARGE_DATA_ADVICE = (
     "FASTDDS_BUILTIN_TRANSPORTS='LARGE_DATA?max_msg_size=2MB&sockets_size=4MB' for every process of the robot, "
     "or send compressed images (image_transport: compressed)"
 )
+
+
+_FIGURES = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ class Watchdog:
         self._again_after_s = again_after_s
         self._last_image_s = steady_s()
         self._matched_s: dict[str, float] = {}
-        self._said_s: dict[str, float] = {}
+        self._said_s: dict[tuple[str, str], float] = {}
         self.complaint = ""
 
     @property
@@ -162,11 +166,12 @@ class Watchdog:
         return now_s - self._matched_s.setdefault(name, now_s) >= self._patience_s
 
     def complain(self, about: str, sentence: str) -> None:
-        """Set the complaint and say it, unless it was said of late."""
+        """Set the complaint and say it, unless the same, figures apart, was said of late."""
         self.complaint = sentence
         now_s = self._steady_s()
-        if now_s - self._said_s.get(about, -self._again_after_s) >= self._again_after_s:
-            self._said_s[about] = now_s
+        complaint = (about, _FIGURES.sub("", sentence))
+        if now_s - self._said_s.get(complaint, -self._again_after_s) >= self._again_after_s:
+            self._said_s[complaint] = now_s
             self._say(sentence)
 
     def be_content(self) -> None:

@@ -111,6 +111,8 @@ class Witness:
         self._node = Node("vpr_ros_witness")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
+        # Long before it is used: a service that has not yet found its client sends the answer into the void.
+        self._change_state = self._node.create_client(ChangeState, f"{DETECTOR}/change_state")
         subscribe = self._node.create_subscription
         subscribe(KeyframeMessage, f"{DETECTOR}/keyframes", self._hear_keyframe, LATCHED)
         subscribe(LoopClosureMessage, f"{DETECTOR}/loop_closures", self._hear_closure, LATCHED)
@@ -136,11 +138,10 @@ class Witness:
 
     def deactivate_detector(self, timeout_s: float) -> bool:
         """Have the detector decide what is open and fall silent; False if it did not within the time."""
-        client = self._node.create_client(ChangeState, f"{DETECTOR}/change_state")
-        if not self.listen_until(client.service_is_ready, timeout_s):
+        if not self.listen_until(self._change_state.service_is_ready, timeout_s):
             return False
         transition = Transition(id=Transition.TRANSITION_DEACTIVATE)
-        answer: Any = client.call_async(ChangeState.Request(transition=transition))
+        answer: Any = self._change_state.call_async(ChangeState.Request(transition=transition))
         return self.listen_until(answer.done, timeout_s) and bool(answer.result().success)
 
     def _hear_keyframe(self, message: KeyframeMessage) -> None:

@@ -101,7 +101,7 @@ def _thumbnail_problems(store: Store) -> Iterator[str]:
     import cv2
 
     for (place_id,) in store.read("SELECT id FROM places WHERE thumbnail IS NOT NULL"):
-        jpeg = np.frombuffer(store.thumbnail(place_id) or b"", np.uint8)
+        jpeg = np.frombuffer(store.attachment(place_id, "thumbnail") or b"", np.uint8)
         if not jpeg.size or cv2.imdecode(jpeg, cv2.IMREAD_REDUCED_COLOR_8) is None:
             yield f"the thumbnail of place {place_id} is no image"
 

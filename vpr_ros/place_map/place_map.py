@@ -15,6 +15,7 @@ from vpr_ros.core import Keyframe, Recipe
 from vpr_ros.place_map.errors import MapError, RecipeMismatchError, differing_fields
 from vpr_ros.place_map.index import DescriptorIndex, check_descriptor
 from vpr_ros.place_map.places import PlaceColumns, PlaceTable
+from vpr_ros.place_map.rows import Attachment
 from vpr_ros.place_map.store import Session, Store
 
 _NOTHING = np.empty(0, np.int64)
@@ -36,9 +37,9 @@ class Match:
 class PlaceMap:
     """A growing map of places.
 
-    Descriptors, stamps, sessions and poses lie in memory, thumbnails on disk. Every place is on disk before ``add``
-    returns. One process may write to a map while others read it; a reader sees the map as it was when it was opened.
-    One thread at a time may use the object.
+    Descriptors, stamps, sessions and poses lie in memory; thumbnails, patches and features on disk. Every place is on
+    disk before ``add`` returns. One process may write to a map while others read it; a reader sees the map as it was
+    when it was opened. One thread at a time may use the object.
 
     Attributes:
         recipe: Of the encoder whose descriptors it holds.
@@ -187,7 +188,7 @@ class PlaceMap:
         self._take(PlaceColumns.of(keyframe))
 
     def place(self, place_id: int) -> Keyframe:
-        """Return a place, without its thumbnail.
+        """Return a place, without its thumbnail, patches and features.
 
         Raises:
             MapError: There is no such place.
@@ -201,8 +202,23 @@ class PlaceMap:
         Raises:
             MapError: There is no such place, or the disk is broken.
         """
-        self._refuse_unknown(np.array([place_id]))
-        return self._store.thumbnail(place_id)
+        return self._attachment(place_id, "thumbnail")
+
+    def patches(self, place_id: int) -> bytes | None:
+        """Return the patch descriptors of a place from the disk, None if it was stored without.
+
+        Raises:
+            MapError: There is no such place, or the disk is broken.
+        """
+        return self._attachment(place_id, "patches")
+
+    def features(self, place_id: int) -> bytes | None:
+        """Return the local features of a place from the disk, None if it was stored without.
+
+        Raises:
+            MapError: There is no such place, or the disk is broken.
+        """
+        return self._attachment(place_id, "features")
 
     def descriptors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the descriptors of some places, shape (n, dim), float32.
@@ -258,6 +274,10 @@ class PlaceMap:
         """
         if not self._read_only:
             self._store.checkpoint()
+
+    def _attachment(self, place_id: int, kind: Attachment) -> bytes | None:
+        self._refuse_unknown(np.array([place_id]))
+        return self._store.attachment(place_id, kind)
 
     def _take(self, columns: PlaceColumns) -> None:
         self._index.add(columns.descriptors)

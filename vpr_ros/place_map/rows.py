@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import dacite
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from vpr_ros.core import Camera, Keyframe
 from vpr_ros.place_map.places import NO_POSE, POSE_SIZE, PlaceColumns
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # "VPRM" in ASCII: tells a map from any other SQLite file (https://sqlite.org/fileformat.html, offset 68).
 APPLICATION_ID = 0x5650524D
 
@@ -33,14 +33,19 @@ CREATE TABLE places (
     camera TEXT,                   -- JSON, NULL if uncalibrated
     t_odom_camera BLOB,            -- x y z qx qy qz qw, little-endian float64, NULL without odometry
     descriptor BLOB NOT NULL,      -- little-endian float32
-    thumbnail BLOB                 -- JPEG
+    thumbnail BLOB,                -- JPEG
+    patches BLOB,                  -- patch descriptors as vpr_ros.reranking writes them
+    features BLOB                  -- local features as vpr_ros.geometry writes them
 ) STRICT;
 """
-INSERT_PLACE = "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_PLACE = "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_SESSION = "INSERT INTO sessions VALUES (?, ?, ?)"
 SELECT_PLACES = """
 SELECT id, session, stamp_ns, timed, frame_id, camera, t_odom_camera, descriptor FROM places ORDER BY id
 """
+# What is read place by place, when it is needed.
+Attachment = Literal["thumbnail", "patches", "features"]
+SELECT_ATTACHMENT = {kind: f"SELECT {kind} FROM places WHERE id = ?" for kind in get_args(Attachment)}  # noqa: S608
 
 _FLOAT32 = np.dtype("<f4")
 _FLOAT64 = np.dtype("<f8")
@@ -61,6 +66,8 @@ def row_of(keyframe: Keyframe) -> tuple[object, ...]:
         None if pose is None else pose.xyz_quaternion.astype(_FLOAT64).tobytes(),
         keyframe.descriptor.astype(_FLOAT32, copy=False).tobytes(),
         keyframe.thumbnail,
+        keyframe.patches,
+        keyframe.features,
     )
 
 

@@ -22,7 +22,9 @@ from vpr_ros.place_map.rows import (
     INSERT_PLACE,
     INSERT_SESSION,
     SCHEMA_VERSION,
+    SELECT_ATTACHMENT,
     SELECT_PLACES,
+    Attachment,
     columns_of,
     row_of,
 )
@@ -170,10 +172,10 @@ class Store:
                 yield columns_of(rows, first_id=first_id, dim=self.recipe.dim)
                 first_id += len(rows)
 
-    def thumbnail(self, place_id: int) -> bytes | None:
-        """Return the JPEG of a place, None if it has none or there is no such place."""
+    def attachment(self, place_id: int, kind: Attachment) -> bytes | None:
+        """Return what is kept of a place on disk alone, None if it has none or there is no such place."""
         with telling(self._name, "read"):
-            row = self._connection.execute("SELECT thumbnail FROM places WHERE id = ?", (place_id,)).fetchone()
+            row = self._connection.execute(SELECT_ATTACHMENT[kind], (place_id,)).fetchone()
             return None if row is None else row[0]
 
     def read(self, query: str) -> list[tuple[Any, ...]]:

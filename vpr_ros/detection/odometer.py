@@ -1,0 +1,84 @@
+"""How far the robot went and turned between two keyframes of a session, and how far off odometry may be by then."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core import Keyframe, Pose
+from vpr_ros.detection.policy import Thresholds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictedMotion:
+    """Where odometry says one keyframe's camera is in another's, and how far that may be off.
+
+    Attributes:
+        t_match_query: Query camera in the match camera.
+        position_bound_m: Most that its translation may be off, in metres.
+        angle_bound_rad: Most that its rotation may be off, in rad.
+    """
+
+    t_match_query: Pose
+    position_bound_m: float
+    angle_bound_rad: float
+
+
+class Odometer:
+    """Adds up the way of the running session as odometry tells it."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        """Begin a session."""
+        self._thresholds = thresholds
+        self._ids = np.empty(0, np.int64)
+        self._travelled_m = np.empty(0)
+        self._turned_rad = np.empty(0)
+        self._last: Keyframe | None = None
+
+    @property
+    def travelled_m(self) -> NDArray[np.float64]:
+        """Length of the way from the session's start to each of its keyframes, in metres, shape (n,)."""
+        return self._travelled_m
+
+    def remember(self, keyframe: Keyframe) -> None:
+        """Note the next keyframe of the session."""
+        travelled_m, turned_rad = self._to(keyframe)
+        self._ids = np.append(self._ids, keyframe.id)
+        self._travelled_m = np.append(self._travelled_m, travelled_m)
+        self._turned_rad = np.append(self._turned_rad, turned_rad)
+        self._last = keyframe
+
+    def travelled_to_m(self, keyframe: Keyframe) -> float:
+        """Return the length of the way from the session's start to a keyframe that comes next, in metres."""
+        return self._to(keyframe)[0]
+
+    def predict(self, query: Keyframe, match: Keyframe) -> PredictedMotion | None:
+        """Return where odometry puts the query in the match's camera; None if it can't tell.
+
+        It can't across sessions, and not for a keyframe without odometry.
+        """
+        if query.session != match.session or query.t_odom_camera is None or match.t_odom_camera is None:
+            return None
+        rows = np.searchsorted(self._ids, [match.id, query.id])
+        if rows.max(initial=0) >= len(self._ids) or self._ids[rows].tolist() != [match.id, query.id]:
+            return None
+        travelled_m = abs(float(np.diff(self._travelled_m[rows])[0]))
+        turned_rad = abs(float(np.diff(self._turned_rad[rows])[0]))
+        asked = self._thresholds
+        return PredictedMotion(
+            t_match_query=match.t_odom_camera.inverse() @ query.t_odom_camera,
+            position_bound_m=asked.odometry_drift * travelled_m,
+            angle_bound_rad=asked.odometry_drift * turned_rad + math.radians(asked.odometry_drift_deg_per_m) * travelled_m,
+        )
+
+    def _to(self, keyframe: Keyframe) -> tuple[float, float]:
+        if self._last is None:
+            return 0.0, 0.0
+        travelled_m, turned_rad = float(self._travelled_m[-1]), float(self._turned_rad[-1])
+        if self._last.t_odom_camera is None or keyframe.t_odom_camera is None:
+            return travelled_m, turned_rad
+        before, now = self._last.t_odom_camera, keyframe.t_odom_camera
+        return travelled_m + before.distance_m(now), turned_rad + before.angle_rad(now)

@@ -1,0 +1,1 @@
+"""Other people's ways of doing what we do, for comparison. Nothing here runs on a robot."""

@@ -1,0 +1,44 @@
+"""The usual way from image to descriptor in papers' code: PIL, torchvision's transforms, and the network in torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision import transforms  # type: ignore[import-untyped]
+from torchvision.transforms.functional import InterpolationMode  # type: ignore[import-untyped]
+
+from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.models.networks import load_network
+from vpr_ros.encoders.weights import find_checkpoint, packaged_efficientnet
+
+
+class TorchvisionEncoder:
+    """An encoder's own network and weights, run eagerly by torch on the processor."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        """Load a registered encoder's checkpoint; the number of threads is torch's, for the whole process.
+
+        Raises:
+            EncoderError: There is no checkpoint of it, or it can't be read.
+        """
+        checkpoint = packaged_efficientnet() if name == "gem-lite" else find_checkpoint((name,))
+        if checkpoint is None:
+            raise EncoderError(f"torch has no checkpoint of '{name}' to run; put it into your weights folder")
+        self._network, recipe = load_network(name, checkpoint)
+        torch.set_num_threads(threads)
+        self._transform = transforms.Compose(
+            [
+                transforms.Resize((recipe.height, recipe.width), InterpolationMode[recipe.interpolation.upper()]),
+                transforms.ToTensor(),
+                transforms.Normalize(recipe.mean, recipe.std),
+            ]
+        )
+
+    def encode(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the descriptor of one RGB image, shape (dim,)."""
+        with torch.inference_mode():
+            output = self._network(self._transform(Image.fromarray(image))[None])
+        descriptor: NDArray[np.float32] = (output[0] if isinstance(output, tuple) else output)[0].numpy()
+        return descriptor

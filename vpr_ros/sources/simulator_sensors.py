@@ -1,0 +1,87 @@
+"""What the simulated robot's sensors add to the truth: noise and cast of the camera, drift of the odometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core import Pose
+from vpr_ros.sources.simulator_drive import level_camera
+
+# Odometry motion model of Thrun, Burgard, Fox, Probabilistic Robotics (2005), section 5.4: noise grows with distance
+# and turn, to which each run adds its own constant errors. The values are those of a differential drive on a hard floor
+# without a gyroscope: 1 to 3 % of the distance driven (Borenstein and Feng 1996, UMBmark, measured the like).
+_DISTANCE_M_PER_ROOT_M = 0.02  # standard deviation
+_YAW_RAD_PER_ROOT_M = np.deg2rad(0.3)
+_YAW_RAD_PER_ROOT_RAD = np.deg2rad(1.0)
+_HEIGHT_M_PER_ROOT_M = 0.005
+_SCALE_BIAS = 0.01  # standard deviation over runs: wheels larger or smaller than thought
+_YAW_BIAS_RAD_PER_M = np.deg2rad(0.05)  # standard deviation over runs: one wheel larger than the other
+
+_BANK_PIXELS = 64  # how far the stored noise is larger than an image, to be cut out at ever other places
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How the camera records light.
+
+    Attributes:
+        noise: Standard deviation in grey levels of 255, independent in each pixel and channel.
+        cast: Factors on red, green and blue.
+    """
+
+    noise: float
+    cast: tuple[float, float, float]
+
+
+class CameraNoise:
+    """Adds noise that depends on seed and frame alone, so a frame is the same in each reading."""
+
+    def __init__(self, exposure: Exposure, shape: tuple[int, int], seed: int) -> None:
+        """Draw the noise once: a bank somewhat larger than an image of this height and width."""
+        self._seed = seed
+        self._cast = np.float32(exposure.cast)
+        bank = (shape[0] + _BANK_PIXELS, shape[1] + _BANK_PIXELS, 3)
+        self._bank = np.random.default_rng((seed, 1)).normal(0, exposure.noise, bank).astype(np.float32)
+
+    def expose(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+        """Return a frame's image as the sensor records it, RGB, same shape, uint8."""
+        row, column = np.random.default_rng((self._seed, 2, index)).integers(_BANK_PIXELS, size=2)
+        noise = self._bank[row : row + image.shape[0], column : column + image.shape[1]]
+        recorded: NDArray[np.uint8] = np.clip(image * self._cast + noise + 0.5, 0, 255).astype(np.uint8)
+        return recorded
+
+
+def drifting_odometry(poses: Sequence[Pose], seed: int) -> tuple[Pose, ...]:
+    """Return ``t_odom_camera`` of each frame as wheel odometry would have it.
+
+    The odometry frame has z up and its origin under the first camera, whose heading is its x axis.
+
+    Args:
+        poses: Exact poses of an upright camera, ``t_level_camera``, metres.
+        seed: Noise and constant errors depend on it.
+    """
+    rng = np.random.default_rng((seed, 3))
+    positions = np.array([pose.translation for pose in poses])
+    yaw_rad = np.array([np.arctan2(pose.rotation[1, 2], pose.rotation[0, 2]) for pose in poses])
+    moves = np.diff(positions, axis=0)
+    turns_rad = (np.diff(yaw_rad) + np.pi) % (2 * np.pi) - np.pi
+    forward_m = moves[:, 0] * np.cos(yaw_rad[:-1]) + moves[:, 1] * np.sin(yaw_rad[:-1])
+    left_m = moves[:, 1] * np.cos(yaw_rad[:-1]) - moves[:, 0] * np.sin(yaw_rad[:-1])
+    distance_m = np.hypot(forward_m, left_m)
+
+    noise = rng.normal(size=(3, len(moves)))
+    scale, yaw_bias_rad = 1 + rng.normal(0, _SCALE_BIAS), rng.normal(0, _YAW_BIAS_RAD_PER_M)
+    forward_m = forward_m * scale + noise[0] * _DISTANCE_M_PER_ROOT_M * np.sqrt(distance_m)
+    yaw_variance = _YAW_RAD_PER_ROOT_M**2 * distance_m + _YAW_RAD_PER_ROOT_RAD**2 * np.abs(turns_rad)
+    turns_rad = turns_rad + yaw_bias_rad * distance_m + noise[1] * np.sqrt(yaw_variance)
+    climbs_m = moves[:, 2] + noise[2] * _HEIGHT_M_PER_ROOT_M * np.sqrt(distance_m)
+
+    said_yaw_rad = np.concatenate([[0], np.cumsum(turns_rad)])
+    cosine, sine = np.cos(said_yaw_rad[:-1]), np.sin(said_yaw_rad[:-1])
+    steps = np.stack([forward_m * cosine - left_m * sine, forward_m * sine + left_m * cosine, climbs_m], axis=1)
+    said = np.vstack([np.zeros(3), np.cumsum(steps, axis=0)])
+    return tuple(level_camera(yaw, position) for yaw, position in zip(said_yaw_rad, said, strict=True))

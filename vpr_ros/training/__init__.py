@@ -1,0 +1,1 @@
+"""Fitting and training of everything that is learned."""
