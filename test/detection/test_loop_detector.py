@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import World, along_x, detector_for, drive, run, street
+from worlds import BLANK, World, along_x, detector_for, drive, run, street
 
 from vpr_ros.core import FrameError
 from vpr_ros.core.settings import SettingsError
@@ -55,9 +55,9 @@ def test_one_image_that_happens_to_look_like_an_old_one_closes_no_loop():
 
     assert not closures
     refused = next(d for d in decisions if (d.query_id, d.match_id) == (50, 10))
-    assert refused.stage == "sequence"
+    assert refused.stage == "probability"
     assert refused.value < refused.threshold
-    assert "in a row" in refused.reason
+    assert "sequence margin" in refused.reason
 
 
 def twin_corridors():
@@ -100,7 +100,7 @@ def test_with_odometry_a_place_must_be_travelled_away_from():
     """The robot turns on the spot, so views change and come back, but it has not gone anywhere."""
     spots = [*range(12), *range(12)]
     there = along_x([0.0] * 24)
-    away = along_x([float(x) for x in range(24)])
+    away = along_x([float(x) for x in range(12)] * 2)
     rules = {"keyframe_travel_m": 0.0, "exclude_recent_s": 0.0, "exclude_recent_keyframes": 2}
 
     assert not run(detector_for(World(street(12)), **rules), drive(spots, t_odom_cameras=there))[1]
@@ -119,7 +119,7 @@ def test_stamps_that_only_number_frames_say_nothing_about_age():
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 19), min_size=1, max_size=60), st.integers(0, 99))
 def test_every_candidate_ends_as_one_decision_and_a_query_closes_one_loop_at_most(spots, seed):
-    detector = detector_for(World(street(20), noise=0.2, seed=seed), min_similarity=0.6, min_sequence_margin=0.0)
+    detector = detector_for(World(street(20), noise=0.2, seed=seed), min_similarity=0.6)
 
     decisions, closures = run(detector, drive(spots))
 
@@ -132,7 +132,7 @@ def test_every_candidate_ends_as_one_decision_and_a_query_closes_one_loop_at_mos
         assert d.match_id < d.query_id
         assert d.reason
         assert 0 <= d.probability <= 1
-        assert d.accepted or d.value < d.threshold or d.stage == "sequence"
+        assert d.accepted or d.value < d.threshold or d.stage == "probability"
 
 
 def test_what_waits_when_the_session_ends_is_refused_and_says_why():
@@ -171,12 +171,12 @@ def test_localization_finds_places_and_writes_nothing(tmp_path):
 
 
 def test_a_stage_that_is_switched_off_says_so_in_the_decision():
-    decisions, closures = run(detector_for(World(street(30)), without=("sequence",)), drive(LAP + LAP))
+    decisions, closures = run(detector_for(World(street(30)), without=("margin", *BLANK)), drive(LAP + LAP))
 
     assert closures
     accepted = next(d for d in decisions if d.accepted)
-    assert accepted.stage == "margin"
-    assert "sequence (switched off)" in accepted.reason
+    assert accepted.stage == "probability"
+    assert "margin (switched off)" in accepted.reason
 
 
 def test_switching_off_a_stage_that_is_none_is_refused():
@@ -222,5 +222,5 @@ def test_a_frame_that_can_not_be_encoded_leaves_no_trace():
 
 def test_timings_name_each_step():
     observation = detector_for(World(street(3))).observe(next(drive([0])))
-    assert list(observation.timing_ms) == ["encode", "search", "store", "judge"]
+    assert list(observation.timing_ms) == ["encode", "describe", "features", "search", "store", "judge"]
     assert observation.keyframe.thumbnail.startswith(b"\xff\xd8")

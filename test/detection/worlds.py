@@ -55,7 +55,11 @@ def along_x(metres):
     return [Pose.from_xyz_quaternion([x, 0, 0, 0, 0, 0, 1]) for x in metres]
 
 
-def detector_for(world, place_map=None, without=(), **settings):
+# A world's images are blank: what there is to see in them, the tests of geometry see in real ones.
+BLANK = ("geometry",)
+
+
+def detector_for(world, place_map=None, without=BLANK, **settings):
     """A detector on a map in memory, with settings put over the defaults."""
     return LoopDetector(world, place_map or PlaceMap.in_memory(world.recipe), Settings.from_values(settings), without)
 

@@ -11,6 +11,8 @@ try:
 except (ImportError, RuntimeError) as error:
     pytest.skip(f"the authors' package does not load: {error}", allow_module_level=True)
 
+from random_patch_netvlad import checkpoint  # noqa: E402 - needs torch
+
 from vpr_ros.encoders.models.vgg16_netvlad import load_vgg16_netvlad  # noqa: E402
 from vpr_ros.encoders.preprocessing import Preprocessing  # noqa: E402
 from vpr_ros.reranking import PatchDescriptors, PatchScale, describe, ransac_score, spatial_score  # noqa: E402
@@ -18,25 +20,6 @@ from vpr_ros.training.fit_reranker import vocabulary_of_checkpoint  # noqa: E402
 
 SIZES = (2, 5, 8)
 WEIGHTS = (0.45, 0.15, 0.40)
-VGG16 = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256), 14: (256, 256)}
-VGG16 |= {17: (256, 512), 19: (512, 512), 21: (512, 512), 24: (512, 512), 26: (512, 512), 28: (512, 512)}
-
-
-def checkpoint(clusters, dim, sharpness, seed=0):
-    """Random weights in the layout of the authors' files, whitening in float64 as theirs very likely is."""
-    generator = torch.Generator().manual_seed(seed)
-    weights = {}
-    for index, (inputs, outputs) in VGG16.items():
-        spread = (2 / (9 * inputs)) ** 0.5
-        weights[f"encoder.{index}.weight"] = spread * torch.randn(outputs, inputs, 3, 3, generator=generator)
-        weights[f"encoder.{index}.bias"] = 0.05 * torch.randn(outputs, generator=generator)
-    directions = torch.nn.functional.normalize(torch.randn(clusters, 512, generator=generator))
-    weights["pool.centroids"] = 0.5 * directions
-    weights["pool.conv.weight"] = sharpness * directions[:, :, None, None]
-    whitening = torch.randn(dim, clusters * 512, 1, 1, generator=generator, dtype=torch.float64)
-    weights["WPCA.0.weight"] = whitening / (clusters * 512) ** 0.5
-    weights["WPCA.0.bias"] = 0.01 * torch.randn(dim, generator=generator, dtype=torch.float64)
-    return {"state_dict": weights, "num_pcs": dim}
 
 
 @pytest.fixture(scope="module", params=[(16, 128, 60.0), (64, 128, 300.0)], ids=["K 16, soft", "K 64, sharp"])

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from vpr_ros.sources import KINDS, SourceError, SourceOptions, open_source
+from vpr_ros.sources import ROBOT_SCHEME, SourceError, SourceOptions, list_sources, open_source, routes
 from vpr_ros.sources.folder import FolderSource
 from vpr_ros.sources.open_source import BAG, FOLDER, ROBOT, VIDEO
 
@@ -114,6 +114,13 @@ def test_an_option_of_bags_is_refused_for_the_robot_before_it_starts():
     assert "--image-topic says nothing about a simulated robot" in refusal("sim:office", image_topic="/camera")
 
 
+def test_every_listed_route_opens_under_its_name():
+    for route in routes():
+        with open_source(f"{ROBOT_SCHEME}{route.name}?laps=1") as source:
+            assert len(source) > 0
+            assert source.truth is not None
+
+
 def test_a_video_has_a_rate_and_no_depth(tmp_path):
     (tmp_path / "drive.mp4").write_bytes(b"")
 
@@ -122,7 +129,10 @@ def test_a_video_has_a_rate_and_no_depth(tmp_path):
 
 
 def test_every_kind_says_what_it_is_and_every_option_belongs_to_one():
-    assert KINDS == (BAG, FOLDER, VIDEO, ROBOT)
-    assert all(kind.about and kind.examples for kind in KINDS)
-    applying = {name for kind in KINDS for name in kind.options} | {"from_s", "to_s"}
+    listed = list_sources()
+
+    assert listed.kinds == (BAG, FOLDER, VIDEO, ROBOT)
+    assert listed.routes == routes()
+    assert all(kind.about and kind.examples for kind in listed.kinds)
+    applying = {name for kind in listed.kinds for name in kind.options} | {"from_s", "to_s"}
     assert applying == set(SourceOptions.__dataclass_fields__)

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         for example in kind.examples:
             print(f"  vpr_ros loops {example}", file=output)
     print(file=output)
-    rows = [(f"{ROBOT_SCHEME}{route.name}", route.about) for route in listed.routes]
-    print_table(("route", "what it shows"), rows, output)
+    rows = [(f"{ROBOT_SCHEME}{r.name}", round(r.length_m), r.max_shift_m, r.about) for r in listed.routes]
+    print_table(("route", "a lap, m", "shift_m up to", "what one sees"), rows, output)
     write_json(arguments, listed)
     return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Decision:
         similarity: Cosine of the two global descriptors.
         probability: That the two show the same place, in [0, 1].
         reason: One sentence for people.
+        figures: What the stages saw, by name, as the probability is computed from it.
     """
 
     query_id: int
@@ -59,6 +61,7 @@ class Decision:
     similarity: float
     probability: float
     reason: str
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

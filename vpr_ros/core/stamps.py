@@ -3,6 +3,7 @@
 from decimal import Decimal, InvalidOperation
 
 NS_PER_S = 1_000_000_000
+_LARGEST_NS = 2**63 - 1
 
 
 def stamp_ns_from_text(text: str) -> int:
@@ -17,7 +18,10 @@ def stamp_ns_from_text(text: str) -> int:
         raise ValueError(f"'{text}' is not a stamp in seconds") from None
     if not seconds.is_finite():
         raise ValueError(f"'{text}' is not a stamp in seconds")
-    return int((seconds * NS_PER_S).to_integral_value())
+    stamp_ns = int((seconds * NS_PER_S).to_integral_value())
+    if not -_LARGEST_NS <= stamp_ns <= _LARGEST_NS:
+        raise ValueError(f"'{text}' seconds are beyond what 64 bits of nanoseconds hold")
+    return stamp_ns
 
 
 def seconds(stamp_ns: int) -> float:

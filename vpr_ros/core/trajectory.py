@@ -82,7 +82,7 @@ def read_tum_trajectory(path: Path) -> Trajectory:
             continue
         try:
             stamp_ns, pose = stamp_ns_from_text(fields[0]), Pose.from_xyz_quaternion([float(f) for f in fields[1:]])
-        except (ValueError, PoseError) as error:
+        except (ValueError, ArithmeticError, PoseError) as error:
             raise TrajectoryError(f"{path}, line {number}: {error}; expected 'stamp_s x y z qx qy qz qw'") from error
         stamps.append(stamp_ns)
         poses.append(pose)

@@ -1,9 +1,9 @@
 """From frames to decisions."""
 
 from vpr_ros.detection.loop_detector import LoopDetector, Observation
-from vpr_ros.detection.relocalizer import RelocalizationAnswer, Relocalizer
+from vpr_ros.detection.path import STAGE_NAMES
+from vpr_ros.detection.relocalizer import RelocalizationAnswer, Relocalizer, relocalization_of
 from vpr_ros.detection.settings import SETTING_GROUPS, Settings, read_settings_file
-from vpr_ros.detection.stages import STAGE_NAMES
 
 __all__ = [
     "SETTING_GROUPS",
@@ -14,4 +14,5 @@ __all__ = [
     "Relocalizer",
     "Settings",
     "read_settings_file",
+    "relocalization_of",
 ]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
-from vpr_ros.core import Candidate, Decision, LoopClosure
-from vpr_ros.detection.memory import Memory
-from vpr_ros.detection.policy import probability
-from vpr_ros.detection.stages import Outcome, Stage, Verdict
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core import Candidate, Decision, LoopClosure, Pose
+from vpr_ros.detection.policy import Policy
+from vpr_ros.detection.stages import Context, Outcome, Stage, Verdict, figures_of
+from vpr_ros.geometry import Verification
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,10 +22,14 @@ class Judgement:
     Attributes:
         candidate: The pair.
         verdicts: Name and verdict of each stage, in order, up to the first that did not let it pass.
+        probability: That the two show the same place by what was seen so far, in [0, 1].
+        verification: What geometry found, None where it did not run.
     """
 
     candidate: Candidate
     verdicts: tuple[tuple[str, Verdict], ...]
+    probability: float = 0.0
+    verification: Verification | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -41,36 +49,25 @@ class Judgement:
         ranks = (verdict.rank_value for _, verdict in reversed(self.verdicts) if verdict.rank_value is not None)
         return next(ranks, self.candidate.similarity)
 
-    @property
-    def sequence_margin(self) -> float:
-        """What the sequence stage saw; -1 where it did not run."""
-        seen = (
-            verdict.value
-            for name, verdict in self.verdicts
-            if name == "sequence" and verdict.outcome is not Outcome.SKIPPED
-        )
-        return next(seen, -1.0)
 
-    @property
-    def probability(self) -> float:
-        """That the two show the same place, in [0, 1]."""
-        return probability(similarity=self.candidate.similarity, sequence_margin=self.sequence_margin)
-
-
-def judge(candidate: Candidate, stages: Iterable[Stage], memory: Memory) -> Judgement:
+def judge(candidate: Candidate, stages: Iterable[Stage], context: Context, policy: Policy) -> Judgement:
     """Take a candidate through the stages until one does not let it pass."""
-    verdicts: list[tuple[str, Verdict]] = []
+    context.found = {}
     for stage in stages:
-        verdict = stage.judge(candidate, memory)
-        verdicts.append((stage.name, verdict))
+        verdict = stage.judge(candidate, context)
+        context.found[stage.name] = verdict
         if verdict.outcome in (Outcome.REFUSED, Outcome.WAITING):
             break
-    return Judgement(candidate, tuple(verdicts))
+    return Judgement(
+        candidate,
+        tuple(context.found.items()),
+        policy.probability(figures_of(context.found)),
+        context.verification(candidate),
+    )
 
 
 def accept(judgement: Judgement) -> tuple[Decision, LoopClosure]:
     """Return the decision and the closure of the best candidate of a query."""
-    candidate = judgement.candidate
     passed = "; ".join(
         f"{name}: {verdict.reason}" for name, verdict in judgement.verdicts if verdict.outcome is Outcome.PASSED
     )
@@ -78,7 +75,14 @@ def accept(judgement: Judgement) -> tuple[Decision, LoopClosure]:
         f"{name} ({verdict.reason})" for name, verdict in judgement.verdicts if verdict.outcome is Outcome.SKIPPED
     )
     reason = f"same place: {passed or 'no stage is switched on'}" + (f"; not looked at: {skipped}" if skipped else "")
-    closure = LoopClosure(
+    stage, verdict = judgement.deciding
+    return _decision(judgement, stage, verdict.value, verdict.threshold, reason, accepted=True), closure_of(judgement)
+
+
+def closure_of(judgement: Judgement) -> LoopClosure:
+    """Return the closure that a candidate is once it is accepted."""
+    candidate = judgement.candidate
+    return LoopClosure(
         query_id=candidate.query.id,
         query_stamp_ns=candidate.query.stamp_ns,
         query_frame_id=candidate.query.frame_id,
@@ -87,9 +91,26 @@ def accept(judgement: Judgement) -> tuple[Decision, LoopClosure]:
         match_session=candidate.match.session,
         similarity=candidate.similarity,
         probability=judgement.probability,
+        **_pose_of(judgement.verification),
     )
-    stage, verdict = judgement.deciding
-    return _decision(judgement, stage, verdict.value, verdict.threshold, reason, accepted=True), closure
+
+
+class _PoseFields(TypedDict, total=False):
+    inliers: int
+    metric: bool
+    t_match_query: Pose | None
+    covariance: NDArray[np.float64] | None
+
+
+def _pose_of(seen: Verification | None) -> _PoseFields:
+    if seen is None:
+        return {}
+    return {
+        "inliers": seen.inliers,
+        "metric": seen.metric,
+        "t_match_query": seen.t_match_query,
+        "covariance": seen.covariance,
+    }
 
 
 def refuse(judgement: Judgement) -> Decision:
@@ -133,4 +154,5 @@ def _decision(
         similarity=candidate.similarity,
         probability=judgement.probability,
         reason=reason,
+        figures=figures_of(dict(judgement.verdicts)),
     )

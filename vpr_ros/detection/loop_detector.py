@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from vpr_ros.core import Candidate, Decision, Frame, FrameError, Keyframe, LoopClosure
 from vpr_ros.core.settings import SettingsError
+from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.judgement import Judgement, accept, judge, refuse, refuse_outdone, refuse_unfinished, strongest
 from vpr_ros.detection.keyframes import KeyframeSelector
 from vpr_ros.detection.memory import Memory, Sighting
+from vpr_ros.detection.path import STAGE_NAMES, build_stages
+from vpr_ros.detection.policy import policy_for
 from vpr_ros.detection.recent_past import RecentPast
 from vpr_ros.detection.settings import Settings
-from vpr_ros.detection.stages import STAGE_NAMES, Outcome, build_stages
+from vpr_ros.detection.stages import Context, Outcome
 from vpr_ros.encoders import Encoder
 from vpr_ros.place_map import PlaceMap
 
@@ -34,7 +37,8 @@ class Observation:
         keyframe: The frame as a keyframe, None if it was not chosen.
         decisions: Verdicts reached now, on this keyframe's candidates and on earlier ones that waited for it.
         closures: The accepted among them.
-        timing_ms: Milliseconds spent in each step: encode, search, store, judge; empty where no keyframe was chosen.
+        timing_ms: Milliseconds spent in each step: encode, describe, features, search, store, judge; empty where no
+            keyframe was chosen.
     """
 
     keyframe: Keyframe | None = None
@@ -69,7 +73,15 @@ class LoopDetector:
         self.place_map = place_map
         self.settings = settings
         self.encoder = encoder
-        self._stages = build_stages(settings.thresholds, without)
+        self._policy = policy_for(encoder.recipe, settings.choice.policy)
+        self._stages = build_stages(settings.thresholds, self._policy, without)
+        self._evidence = Evidence(
+            encoder.recipe,
+            place_map,
+            settings.geometry,
+            patches="rerank" not in without,
+            features="geometry" not in without,
+        )
         self._is_mapping = settings.choice.mode == "mapping"
         self._next_id = place_map.next_id
         self._waiting: list[Judgement] = []
@@ -89,16 +101,17 @@ class LoopDetector:
         if not self._selector.is_keyframe(frame):
             return Observation()
         clock = _StepClock()
-        with clock.step("encode"):
-            keyframe = self._keyframe(frame)
+        keyframe = self._keyframe(frame, clock)
         with clock.step("search"):
             sighting = self._memory.look(keyframe, self._recent_past.excluded(keyframe))
         with clock.step("store"):
             self._remember(frame, sighting)
         with clock.step("judge"):
-            self._waiting += [Judgement(candidate, ()) for candidate in self._candidates(sighting)]
-            decisions, closures = self._judge_waiting()
             self._recent_past.remember(keyframe)
+            candidates = tuple(self._candidates(sighting))
+            self._memory.note_candidates(keyframe.id, tuple(candidate.match.id for candidate in candidates))
+            self._waiting += [Judgement(candidate, ()) for candidate in candidates]
+            decisions, closures = self._judge_waiting()
         return Observation(keyframe, decisions, closures, clock.spent_ms)
 
     def start_session(self) -> Observation:
@@ -119,6 +132,7 @@ class LoopDetector:
         self._selector = KeyframeSelector(self.settings.keyframes)
         self._recent_past = RecentPast(self.settings.thresholds)
         self._memory = Memory(self.place_map, self.settings.thresholds)
+        self._context = Context(self._memory, self._recent_past.odometer, self._evidence)
 
     def _refuse_the_past(self, frame: Frame) -> None:
         last = self._selector.last
@@ -129,13 +143,21 @@ class LoopDetector:
                 "frames must come in order of time, start a new session after a jump of the clock"
             )
 
-    def _keyframe(self, frame: Frame) -> Keyframe:
+    def _keyframe(self, frame: Frame, clock: _StepClock) -> Keyframe:
+        with clock.step("encode"):
+            encoding = self.encoder.encode(frame.image)
+        with clock.step("describe"):
+            patches = self._evidence.patches_of(encoding)
+        with clock.step("features"):
+            features = self._evidence.features_of(frame)
         return Keyframe(
             id=self._next_id,
             session=self.place_map.session,
             stamp_ns=frame.stamp_ns,
-            descriptor=self.encoder.encode(frame.image).descriptor,
+            descriptor=encoding.descriptor,
             thumbnail=_thumbnail(frame.image),
+            patches=None if patches is None else patches.to_bytes(),
+            features=None if features is None else features.to_bytes(),
             frame_id=frame.frame_id,
             camera=frame.camera,
             t_odom_camera=frame.t_odom_camera,
@@ -153,13 +175,13 @@ class LoopDetector:
     def _candidates(self, sighting: Sighting) -> Iterator[Candidate]:
         """Yield the most similar places that were left before the query came back to them."""
         pairs = zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True)
-        left = ((place_id, cosine) for place_id, cosine in pairs if self._recent_past.has_left(place_id, cosine))
+        left = ((place_id, cosine) for place_id, cosine in pairs if self._recent_past.has_left(sighting.query, place_id, cosine))
         for rank, (place_id, cosine) in zip(range(self.settings.thresholds.top_k), left, strict=False):
             yield Candidate(sighting.query, self.place_map.place(place_id), cosine, rank)
 
     def _judge_waiting(self) -> tuple[tuple[Decision, ...], tuple[LoopClosure, ...]]:
         """Judge all that is open, query by query; a query closes one loop at most, its best."""
-        judged = [judge(waiting.candidate, self._stages, self._memory) for waiting in self._waiting]
+        judged = [judge(waiting.candidate, self._stages, self._context, self._policy) for waiting in self._waiting]
         self._waiting = []
         decisions: list[Decision] = []
         closures: list[LoopClosure] = []
@@ -170,7 +192,7 @@ class LoopDetector:
                 decision, closure = accept(best)
                 decisions.append(decision)
                 closures.append(closure)
-                self._memory.close(closure.query_id, closure.match_id)
+                self._memory.close(closure)
             for judgement in of_query:
                 if judgement.outcome is Outcome.REFUSED:
                     decisions.append(refuse(judgement))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Keyframe
+from vpr_ros.core import Keyframe, LoopClosure
 from vpr_ros.detection.policy import Thresholds
 from vpr_ros.place_map import PlaceMap
 
@@ -16,6 +16,7 @@ from vpr_ros.place_map import PlaceMap
 _POOL_SIZE = 64
 # Chains of closures longer than this drift too far along the way to call their ends one place.
 _MAX_LINK_HOPS = 3
+_RECENT_CLOSURES = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +57,12 @@ class Memory:
         self.place_map = place_map
         self._thresholds = thresholds
         # A query waits for at most sequence_length - 1 followers, and looks back as far.
-        self._sightings: deque[Sighting] = deque(maxlen=2 * thresholds.sequence_length)
+        self._sightings: deque[Sighting] = deque(
+            maxlen=max(2 * thresholds.sequence_length, thresholds.agreement_window + 1)
+        )
         self._closures = np.empty((0, 2), np.int64)
+        self._recent_closures: deque[LoopClosure] = deque(maxlen=_RECENT_CLOSURES)
+        self._candidates: dict[int, tuple[int, ...]] = {}
 
     def look(self, query: Keyframe, excluded: NDArray[np.int64]) -> Sighting:
         """Search the map for ``query``; nothing is remembered yet."""
@@ -80,9 +85,37 @@ class Memory:
         start = max(0, centre - reach)
         return sightings[start : centre + reach + 1], centre - start
 
-    def close(self, query_id: int, match_id: int) -> None:
+    def keyframe(self, query_id: int) -> Keyframe | None:
+        """Return a recent query, None if it is not remembered any more."""
+        return next((s.query for s in self._sightings if s.query.id == query_id), None)
+
+    def place(self, place_id: int) -> Keyframe:
+        """Return a place of the map."""
+        return self.place_map.place(place_id)
+
+    def note_candidates(self, query_id: int, match_ids: tuple[int, ...]) -> None:
+        """Remember which places are judged for a query."""
+        self._candidates[query_id] = match_ids
+        for old in [id_ for id_ in self._candidates if id_ <= query_id - len(self._sightings)]:
+            del self._candidates[old]
+
+    def candidates(self, query_id: int) -> tuple[int, ...]:
+        """Return which places are judged for a query."""
+        return self._candidates.get(query_id, ())
+
+    def close(self, closure: LoopClosure) -> None:
         """Note an accepted closure: from now on the two are one place."""
-        self._closures = np.vstack([self._closures, [(query_id, match_id), (match_id, query_id)]])
+        pair = closure.query_id, closure.match_id
+        self._closures = np.vstack([self._closures, [pair, pair[::-1]]])
+        self._recent_closures.append(closure)
+
+    def recent_closures(self, query_id: int, window: int) -> list[LoopClosure]:
+        """Return the closures of the ``window`` keyframes before a query."""
+        return [closure for closure in self._recent_closures if query_id - window <= closure.query_id < query_id]
+
+    def are_near(self, place_id: int, other_id: int, reach: int) -> bool:
+        """Say whether two places are neighbours in order or space, or linked by closures."""
+        return bool(self._is_same_place(np.array([place_id]), other_id, reach)[0])
 
     def best_rival(self, sighting: Sighting, match_id: int, extra_keyframes: int = 0) -> Rival:
         """Return the most similar place that is distinct from the match in order and space, and by no closure the same.

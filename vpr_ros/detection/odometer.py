@@ -71,7 +71,8 @@ class Odometer:
         return PredictedMotion(
             t_match_query=match.t_odom_camera.inverse() @ query.t_odom_camera,
             position_bound_m=asked.odometry_drift * travelled_m,
-            angle_bound_rad=asked.odometry_drift * turned_rad + math.radians(asked.odometry_drift_deg_per_m) * travelled_m,
+            angle_bound_rad=asked.odometry_drift * turned_rad
+            + math.radians(asked.odometry_drift_deg_per_m) * travelled_m,
         )
 
     def _to(self, keyframe: Keyframe) -> tuple[float, float]:

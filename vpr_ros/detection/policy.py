@@ -1,11 +1,18 @@
-"""The thresholds of every stage, in one place, and the probability that comes out of what the stages saw."""
+"""The thresholds of every stage, in one place, and the policy: from what the stages saw to one probability."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from vpr_ros.core import Recipe, VprError, share_path
 from vpr_ros.core.settings import setting
+
+
+class PolicyError(VprError):
+    """A policy that can't be read, or that belongs to another encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +25,10 @@ class Thresholds:
         2.0, "With odometry: a place is the recent past until the camera has travelled this far.", low=0.0
     )
     stay_similarity: float = setting(
-        0.9, "A place is not left while every keyframe since has at least this cosine to it.", low=-1.0, high=1.0
+        0.95,
+        "Without odometry: a place is not left while every keyframe since has at least this cosine to it.",
+        low=-1.0,
+        high=1.0,
     )
     return_contrast: float = setting(
         0.02,
@@ -42,7 +52,10 @@ class Thresholds:
         3.0, "With odometry: places of one session this close are one neighbourhood, not rivals.", low=0.0
     )
     sequence_length: int = setting(
-        5, "Sequence stage: consecutive keyframes that must agree; closures come up to this many late.", low=1, high=100
+        5,
+        "Sequence stage: consecutive keyframes that are looked at; closures may come this many late.",
+        low=1,
+        high=100,
     )
     odometry_drift: float = setting(
         0.1, "Odometry stage: most that odometry is off, as a share of the way travelled and turned.", low=0.0, high=1.0
@@ -51,27 +64,155 @@ class Thresholds:
         2.0, "Odometry stage: most that its heading is off beside that, in degrees a metre travelled.", low=0.0
     )
     same_place_m: float = setting(
-        3.0, "Odometry stage: two cameras of one place stand at most this far apart, where no pose says better.", low=0.0
+        3.0,
+        "Odometry stage: two cameras of one place stand at most this far apart, where no pose says better.",
+        low=0.0,
     )
     agreement_window: int = setting(
         5, "Agreement stage: closures of the last this many keyframes have a say.", low=0, high=100
     )
-    min_sequence_margin: float = setting(
-        0.05, "Sequence stage: mean margin over the best distinct rival along the run.", low=-2.0, high=2.0
+    min_rerank_score: float = setting(
+        0.08,
+        "Rerank stage: how well patches agree; nine of ten pairs of different places stay below.",
+        low=0.0,
+        high=1.0,
+    )
+    verify_candidates: int = setting(3, "Rerank stage: this many best places of a query are looked at further.", low=1)
+    min_inliers: int = setting(0, "Geometry stage: local features that agree; fewer are refused outright.", low=0)
+    target_precision: float = setting(
+        0.99, "Probability stage: share of accepted closures that shall be right.", low=0.5, high=0.9999
     )
 
 
-# Logistic regression on pairs of the simulated robot; data and reliability: docs/thresholds.md.
-_PROBABILITY_WEIGHTS = {"bias": -2.0, "similarity": 0.0, "sequence_margin": 60.0}
+# What the stages see, and which stages' absence makes a figure unknown.
+FIGURES: dict[str, str] = {
+    "similarity": "similarity",
+    "margin": "margin",
+    "rerank": "rerank",
+    "sequence": "sequence",
+    "inliers": "geometry",
+    "inlier_ratio": "geometry",
+    "coverage": "geometry",
+}
 
 
-def probability(*, similarity: float, sequence_margin: float) -> float:
-    """Return the probability that two keyframes show the same place, from what the stages saw.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Logistic regression from what the stages saw to the probability that two keyframes show one place.
 
-    Args:
-        similarity: Cosine of the two global descriptors.
-        sequence_margin: Mean margin of the best run through the pair; -1 where none was computed, which gives 0.
+    Attributes:
+        name: Where it comes from, for people.
+        encoder_sha256: Weights of the encoder whose similarities it knows; empty for any.
+        bias: Log-odds before anything was seen.
+        weights: Log-odds a unit of each figure; a figure that is not named has no say.
+        absent: Log-odds where a stage did not run, in place of its figures.
+
+    Raises:
+        PolicyError: A figure or stage that does not exist, or a number that is none.
     """
-    weights = _PROBABILITY_WEIGHTS
-    log_odds = weights["bias"] + weights["similarity"] * similarity + weights["sequence_margin"] * sequence_margin
-    return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
+
+    name: str
+    bias: float
+    weights: Mapping[str, float]
+    absent: Mapping[str, float] = field(default_factory=dict)
+    encoder_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the names and numbers once."""
+        unknown = set(self.weights) - set(FIGURES) | set(self.absent) - set(FIGURES.values())
+        if unknown:
+            raise PolicyError(f"policy '{self.name}' weighs {min(unknown)}; there are {', '.join(FIGURES)}")
+        if not all(map(math.isfinite, (self.bias, *self.weights.values(), *self.absent.values()))):
+            raise PolicyError(
+                f"policy '{self.name}' holds NaN or infinite weights; fit it again with vpr_ros calibrate"
+            )
+
+    def log_odds(self, figures: Mapping[str, float]) -> float:
+        """Return the log-odds of what was seen; a figure that is missing counts as its stage being absent."""
+        gone = {stage for name, stage in FIGURES.items() if name in self.weights and name not in figures}
+        seen = sum(w * figures[name] for name, w in self.weights.items() if FIGURES[name] not in gone)
+        return self.bias + seen + sum(self.absent.get(stage, 0.0) for stage in gone)
+
+    def probability(self, figures: Mapping[str, float]) -> float:
+        """Return the probability that two keyframes show one place, in [0, 1]."""
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.log_odds(figures)))))
+
+    def explain(self, figures: Mapping[str, float]) -> str:
+        """Return the figures that have a say, in words."""
+        said = (f"{_WORDS.get(name, name)} {_shown(name, figures[name])}" for name in self.weights if name in figures)
+        return ", ".join(said) or "nothing"
+
+
+_WORDS = {"inlier_ratio": "share of inliers", "sequence": "sequence margin"}
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{math.expm1(value):.0f}" if name == "inliers" else f"{value:.2f}"
+
+
+# For an encoder nobody has calibrated: only what its neighbours in time say, as in the sequence stage's own scale, and
+# how much geometry agrees. The numbers are cautious guesses; vpr_ros calibrate replaces them.
+UNCALIBRATED = Policy(
+    name="uncalibrated",
+    bias=-2.0,
+    weights={"sequence": 60.0, "inliers": 1.5, "coverage": 4.0},
+    absent={"geometry": 0.0, "sequence": 0.0},
+)
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a policy as :func:`policy_as_yaml` writes it.
+
+    Raises:
+        PolicyError: It can't be read, or does not fit.
+    """
+    import dacite
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return dacite.from_dict(Policy, content["policy"], dacite.Config(strict=True, cast=[float]))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, dacite.DaciteError, KeyError, TypeError, ValueError) as error:
+        seen = " ".join(str(error).split())
+        raise PolicyError(
+            f"can't read policy {path}: {seen}; expected a file that 'vpr_ros calibrate' wrote"
+        ) from error
+
+
+def policy_for(recipe: Recipe, file: str = "") -> Policy:
+    """Return the policy of a file, or the one that is shipped for an encoder, or one that is not calibrated.
+
+    Raises:
+        PolicyError: The file can't be read, or belongs to another encoder.
+    """
+    if not file:
+        try:
+            path = share_path(f"weights/{recipe.name}-policy.yaml")
+        except FileNotFoundError:
+            return UNCALIBRATED
+    policy = read_policy(Path(file).expanduser() if file else path)
+    if policy.encoder_sha256 not in ("", recipe.weights_sha256):
+        if not file:
+            return UNCALIBRATED
+        raise PolicyError(
+            f"policy {file} was calibrated for weights {policy.encoder_sha256[:12]}, the encoder '{recipe.name}' has "
+            f"{recipe.weights_sha256[:12]}; calibrate anew with 'vpr_ros calibrate SOURCE'"
+        )
+    return policy
+
+
+def policy_as_yaml(policy: Policy, notes: Mapping[str, object]) -> str:
+    """Return a policy as a file, with notes for people on how it was found."""
+    import yaml
+
+    content = {
+        "policy": {
+            "name": policy.name,
+            "encoder_sha256": policy.encoder_sha256,
+            "bias": round(policy.bias, 4),
+            "weights": {name: round(value, 4) for name, value in policy.weights.items()},
+            "absent": {name: round(value, 4) for name, value in policy.absent.items()},
+        },
+        "notes": dict(notes),
+    }
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))

@@ -17,9 +17,9 @@ _WATCHED_KEYFRAMES = 64
 class RecentPast:
     """Watches the places of the running session until they are left.
 
-    A place is left out while it is younger than ``exclude_recent_s``, among the last ``exclude_recent_keyframes``,
-    nearer than ``exclude_travel_m`` along the way travelled, or not left: every keyframe since looks at least as much
-    like it as the query does, so its likeness is the slope of the present and no return.
+    A place is left out while it is younger than ``exclude_recent_s``, among the last ``exclude_recent_keyframes``, or not
+    left. With odometry it is left once ``exclude_travel_m`` were travelled; without, once a keyframe since looked less
+    like it than the query does: until then its likeness is the slope of the present and no return.
 
     Attributes:
         odometer: The way of the session so far.
@@ -47,14 +47,18 @@ class RecentPast:
         if query.t_odom_camera is not None:
             since_m = self.odometer.travelled_to_m(query) - self.odometer.travelled_m
             recent |= since_m < self._thresholds.exclude_travel_m
-        watched = slice(len(self._ids) - len(self._watched), None)
-        recent[watched] |= ~self._is_left(watched, self._watched @ query.descriptor)
+        else:
+            watched = slice(len(self._ids) - len(self._watched), None)
+            recent[watched] |= ~self._is_left(watched, self._watched @ query.descriptor)
         return self._ids[recent]
 
-    def has_left(self, place_id: int, similarity: float) -> bool:
-        """Say whether a place was left before a query saw it with this similarity; places of other sessions were."""
+    def has_left(self, query: Keyframe, place_id: int, similarity: float) -> bool:
+        """Say whether a place that is not excluded was left before a query saw it with this similarity.
+
+        Places of other sessions were; with odometry, ``excluded`` has asked already.
+        """
         row = int(np.searchsorted(self._ids, place_id))
-        if row == len(self._ids) or self._ids[row] != place_id:
+        if query.t_odom_camera is not None or row == len(self._ids) or self._ids[row] != place_id:
             return True
         return bool(self._is_left(slice(row, row + 1), np.array([similarity], np.float32))[0])
 

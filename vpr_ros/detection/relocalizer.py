@@ -7,14 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Keyframe, Relocalization
+from vpr_ros.core import Candidate, Frame, Keyframe, LoopClosure, Pose, Relocalization
+from vpr_ros.detection.evidence import Evidence
+from vpr_ros.detection.judgement import Judgement, closure_of, judge
 from vpr_ros.detection.memory import Memory
-from vpr_ros.detection.policy import probability
+from vpr_ros.detection.odometer import Odometer
+from vpr_ros.detection.path import build_stages
+from vpr_ros.detection.policy import policy_for
 from vpr_ros.detection.settings import Settings
+from vpr_ros.detection.stages import Context, Outcome
 from vpr_ros.encoders import Encoder
 from vpr_ros.place_map import PlaceMap
 
 _NOTHING_EXCLUDED = np.empty(0, np.int64)
+# A single image has no neighbours in time, and no way that odometry could tell.
+_WITHOUT = ("sequence", "odometry", "agreement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class RelocalizationAnswer:
     Attributes:
         known: Whether the best one is sure enough; otherwise the place is unknown and there are no hypotheses.
         reason: One sentence for people.
-        hypotheses: Best first; empty where the place is unknown.
+        hypotheses: The most probable first; empty where the place is unknown.
     """
 
     known: bool
@@ -35,43 +42,118 @@ class RelocalizationAnswer:
 class Relocalizer:
     """Answers with places of the map, or with "unknown place".
 
-    A single image has no sequence to confirm it, so its margin over the best distinct rival must reach what the
-    sequence stage asks of a run.
+    A query goes the same way as a loop closure's, without the stages that ask its neighbours in time. It never falls
+    back on an earlier answer or a default pose.
     """
 
     def __init__(self, encoder: Encoder, place_map: PlaceMap, settings: Settings) -> None:
-        """Answer from a map with an encoder of the same recipe."""
-        self._encoder = encoder
-        self._memory = Memory(place_map, settings.thresholds)
-        self._thresholds = settings.thresholds
+        """Answer from a map with an encoder of the same recipe.
 
-    def locate(self, image: NDArray[np.uint8], max_hypotheses: int = 1) -> RelocalizationAnswer:
-        """Say which places an RGB image (height, width, 3) shows.
+        Raises:
+            PolicyError: The policy can't be read.
+        """
+        self._encoder = encoder
+        self._place_map = place_map
+        self._settings = settings
+        self._policy = policy_for(encoder.recipe, settings.choice.policy)
+        self._stages = build_stages(settings.thresholds, self._policy, _WITHOUT)
+
+    def locate(self, frame: Frame, max_hypotheses: int = 1) -> RelocalizationAnswer:
+        """Say which places a frame shows, and where its camera is in the map.
 
         Raises:
             EncoderError: The image can't be encoded.
         """
-        place_map = self._memory.place_map
-        if not len(place_map):
+        if not len(self._place_map):
             return RelocalizationAnswer(known=False, reason="unknown place: the map is empty")
-        descriptor = self._encoder.encode(image).descriptor
-        query = Keyframe(id=place_map.next_id, session=place_map.session, stamp_ns=0, descriptor=descriptor)
-        sighting = self._memory.look(query, _NOTHING_EXCLUDED)
-        best_id, similarity = int(sighting.place_ids[0]), float(sighting.similarities[0])
-        margin = similarity - self._memory.best_rival(sighting, best_id).similarity
-        seen = f"keyframe {best_id} is most alike with similarity {similarity:.3f} and margin {margin:.3f}"
-        asked = self._thresholds
-        if similarity < asked.min_similarity or margin < asked.min_sequence_margin:
-            wanted = f"asked {asked.min_similarity:.3f} and {asked.min_sequence_margin:.3f}"
-            return RelocalizationAnswer(known=False, reason=f"unknown place: {seen}, {wanted}")
-        pairs = zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True)
+        judged = self._judged(frame)
+        passed = [judgement for judgement in judged if judgement.outcome is Outcome.PASSED]
+        if not passed:
+            best = max(judged, key=lambda judgement: (len(judgement.verdicts), judgement.probability))
+            stage, verdict = best.deciding
+            seen = f"keyframe {best.candidate.match.id} is most alike, but {stage}: {verdict.reason}"
+            return RelocalizationAnswer(known=False, reason=f"unknown place: {seen}")
+        passed.sort(key=lambda judgement: judgement.probability, reverse=True)
+        best = passed[0]
+        reason = f"keyframe {best.candidate.match.id} is seen again: {best.deciding[1].reason}"
+        same_place_m = self._settings.thresholds.same_place_m
         hypotheses = tuple(
-            Relocalization(
-                match_id=place_id,
-                match_stamp_ns=place_map.place(place_id).stamp_ns,
-                similarity=cosine,
-                probability=probability(similarity=cosine, sequence_margin=margin - (similarity - cosine)),
-            )
-            for _, (place_id, cosine) in zip(range(max(1, max_hypotheses)), pairs, strict=False)
+            relocalization_of(closure_of(judgement), self._place_map, same_place_m)
+            for judgement in passed[: max(1, max_hypotheses)]
         )
-        return RelocalizationAnswer(known=True, reason=seen, hypotheses=hypotheses)
+        return RelocalizationAnswer(known=True, reason=reason, hypotheses=hypotheses)
+
+    def _judged(self, frame: Frame) -> list[Judgement]:
+        thresholds = self._settings.thresholds
+        evidence = Evidence(self._encoder.recipe, self._place_map, self._settings.geometry, patches=True, features=True)
+        query = self._query(frame, evidence)
+        memory = Memory(self._place_map, thresholds)
+        sighting = memory.look(query, _NOTHING_EXCLUDED)
+        memory.note(sighting)
+        pairs = list(zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True))[: thresholds.top_k]
+        memory.note_candidates(query.id, tuple(place_id for place_id, _ in pairs))
+        context = Context(memory, Odometer(thresholds), evidence)
+        return [
+            judge(Candidate(query, memory.place(place_id), cosine, rank), self._stages, context, self._policy)
+            for rank, (place_id, cosine) in enumerate(pairs)
+        ]
+
+    def _query(self, frame: Frame, evidence: Evidence) -> Keyframe:
+        encoding = self._encoder.encode(frame.image)
+        patches, features = evidence.patches_of(encoding), evidence.features_of(frame)
+        return Keyframe(
+            id=self._place_map.next_id,
+            session=self._place_map.session + 1,
+            stamp_ns=frame.stamp_ns,
+            descriptor=encoding.descriptor,
+            patches=None if patches is None else patches.to_bytes(),
+            features=None if features is None else features.to_bytes(),
+            frame_id=frame.frame_id,
+            camera=frame.camera,
+        )
+
+
+def relocalization_of(closure: LoopClosure, place_map: PlaceMap, same_place_m: float) -> Relocalization:
+    """Return where a closure puts the camera in the map.
+
+    Without a pose where the closure has none, where the match has no odometry, and where the match belongs to a session
+    whose frame is not the map's (a later session has a frame of its own until it is aligned). Without scale the camera
+    is put where the match's was, turned as it is, and half of ``same_place_m`` uncertain along each axis.
+
+    Args:
+        closure: An accepted closure with a place of the map.
+        place_map: The map.
+        same_place_m: How far apart the two cameras of a closure may stand.
+    """
+    match, sessions = place_map.place(closure.match_id), place_map.sessions
+    pose, covariance = None, None
+    is_in_map_frame = sessions[match.session].map_frame == sessions[0].map_frame
+    if match.t_odom_camera is not None and is_in_map_frame and closure.covariance is not None:
+        pose = _in_map(match.t_odom_camera, closure)
+        covariance = _covariance_in_map(match.t_odom_camera, closure, same_place_m)
+    return Relocalization(
+        match_id=match.id,
+        match_stamp_ns=match.stamp_ns,
+        similarity=closure.similarity,
+        probability=closure.probability,
+        t_map_camera=pose,
+        covariance=None if covariance is None else tuple(map(tuple, covariance.tolist())),
+    )
+
+
+def _in_map(t_map_match: Pose, closure: LoopClosure) -> Pose:
+    assert closure.t_match_query is not None, "a closure has pose and covariance, or neither"
+    if closure.metric:
+        return t_map_match @ closure.t_match_query
+    return t_map_match @ Pose.from_rotation_translation(closure.t_match_query.rotation, np.zeros(3))
+
+
+def _covariance_in_map(t_map_match: Pose, closure: LoopClosure, same_place_m: float) -> NDArray[np.float64]:
+    """Return the covariance along the map's axes, shape (6, 6)."""
+    along = np.array(closure.covariance)
+    if not closure.metric:
+        along[:3, :] = along[:, :3] = 0
+        along[:3, :3] = np.eye(3) * (same_place_m / 2) ** 2
+    turn = np.kron(np.eye(2), t_map_match.rotation)
+    turned: NDArray[np.float64] = turn @ along @ turn.T
+    return turned

@@ -20,7 +20,7 @@ _SPEEDS = np.array([-2.0, -1.5, -1.0, -0.75, -0.5, 0.5, 0.75, 1.0, 1.5, 2.0])
 # A line may pass one place beside its straight course, because keyframes are not evenly spaced.
 _JITTER = np.array([-1, 0, 1])
 _STRAIGHT = 1
-_UNSEEN = -1.0
+UNSEEN = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def best_run(candidate: Candidate, memory: Memory, length: int) -> Run:
     sightings, centre = memory.sightings_around(candidate.query.id, length - 1)
     is_final = len(sightings) - centre >= length
     if len(sightings) < length:
-        return Run(_UNSEEN, _UNSEEN, is_final)
+        return Run(UNSEEN, UNSEEN, is_final)
     margins = _line_margins(candidate.match.id, sightings, centre, memory, length)
     jittered, straight = margins.max(axis=2), margins[..., _STRAIGHT]
     return Run(_best_mean(jittered, centre, length), _best_mean(straight, centre, length), is_final)
@@ -79,9 +79,9 @@ def _similarity_block(match_id: int, sightings: list[Sighting], memory: Memory, 
     wanted = np.arange(match_id - reach, match_id + reach + 1)
     there = np.isin(wanted, memory.place_map.ids)
     there[there] = memory.place_map.sessions_of(wanted[there]) == memory.place_map.sessions_of(np.array([match_id]))[0]
-    block = np.full((len(sightings), len(wanted)), _UNSEEN, np.float32)
+    block = np.full((len(sightings), len(wanted)), UNSEEN, np.float32)
     queries = np.stack([s.query.descriptor for s in sightings])
     block[:, there] = queries @ memory.place_map.descriptors(wanted[there]).T
     for row, sighting in zip(block, sightings, strict=True):
-        row[np.isin(wanted, sighting.excluded)] = _UNSEEN
+        row[np.isin(wanted, sighting.excluded)] = UNSEEN
     return block

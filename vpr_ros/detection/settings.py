@@ -11,6 +11,7 @@ import yaml
 from vpr_ros.core.settings import SettingsError, build_settings, refuse_unknown, setting
 from vpr_ros.detection.keyframes import KeyframeRules
 from vpr_ros.detection.policy import Thresholds
+from vpr_ros.geometry import GeometryRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,9 @@ class DetectorChoice:
         "auto",
         "What runs the network; 'vpr_ros doctor' lists what works here.",
         choices=("auto", "onnxruntime", "torch_cpu"),
+    )
+    policy: str = setting(
+        "", "File that 'vpr_ros calibrate' wrote; empty takes the one that is shipped for the encoder."
     )
     map: str = setting("", "Map directory (NAME.vprmap), made if absent; empty keeps the map in memory.")
     durable: bool = setting(
@@ -66,6 +70,7 @@ class Settings:
     choice: DetectorChoice = field(default_factory=DetectorChoice)
     keyframes: KeyframeRules = field(default_factory=KeyframeRules)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    geometry: GeometryRules = field(default_factory=GeometryRules)
     node: NodeSettings = field(default_factory=NodeSettings)
 
     @classmethod
@@ -76,11 +81,10 @@ class Settings:
             SettingsError: Unknown name, wrong type or out of range.
         """
         refuse_unknown(values, SETTING_GROUPS, place)
-        choice, keyframes, thresholds, node = (build_settings(group, values) for group in SETTING_GROUPS)
-        return cls(choice, keyframes, thresholds, node)  # type: ignore[arg-type]
+        return cls(*(build_settings(group, values) for group in SETTING_GROUPS))  # type: ignore[arg-type]
 
 
-SETTING_GROUPS = (DetectorChoice, KeyframeRules, Thresholds, NodeSettings)
+SETTING_GROUPS = (DetectorChoice, KeyframeRules, Thresholds, GeometryRules, NodeSettings)
 
 
 def read_settings_file(path: Path) -> dict[str, object]:

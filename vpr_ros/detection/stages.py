@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from vpr_ros.core import Candidate
+from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import Memory
-from vpr_ros.detection.policy import Thresholds
-from vpr_ros.detection.sequence import best_run
+from vpr_ros.detection.odometer import Odometer
+from vpr_ros.detection.policy import Policy, Thresholds
+from vpr_ros.detection.sequence import UNSEEN, best_run
+from vpr_ros.geometry import Degeneracy, Verification
+
+# A run that is worse than this says no more than that it is bad.
+_LEAST_RUN = -0.1
 
 
 class Outcome(Enum):
@@ -30,6 +38,7 @@ class Verdict:
         value: What it saw; 0 where it was skipped.
         threshold: What it asked for; 0 where it was skipped.
         reason: One clause for people: what was seen against what was asked, or why the stage did not run.
+        figures: Further numbers that the probability is computed from, by the names of ``policy.FIGURES``.
         rank_value: What ranks the candidates of one query that all pass, None where the stage has nothing to say of it.
     """
 
@@ -37,7 +46,37 @@ class Verdict:
     value: float
     threshold: float
     reason: str
+    figures: Mapping[str, float] = field(default_factory=dict)
     rank_value: float | None = None
+
+
+def skipped(why: str) -> Verdict:
+    """Return the verdict of a stage that lets a candidate pass unseen."""
+    return Verdict(Outcome.SKIPPED, 0.0, 0.0, why)
+
+
+@dataclass(slots=True)
+class Context:
+    """What a stage may look at beside the candidate.
+
+    Attributes:
+        memory: The map, the last sightings and closures.
+        odometer: The way of the running session.
+        evidence: Patches and local features of the two images.
+        found: Verdicts of the stages before this one, by name.
+    """
+
+    memory: Memory
+    odometer: Odometer
+    evidence: Evidence
+    found: dict[str, Verdict] = field(default_factory=dict)
+
+    def verification(self, candidate: Candidate) -> Verification | None:
+        """Return what geometry said of a candidate, None where that stage did not run."""
+        stage = self.found.get("geometry")
+        if stage is None or stage.outcome is Outcome.SKIPPED:
+            return None
+        return self.evidence.verification(candidate.query, candidate.match)
 
 
 class Stage(Protocol):
@@ -45,8 +84,8 @@ class Stage(Protocol):
 
     name: str
 
-    def judge(self, candidate: Candidate, memory: Memory) -> Verdict:
-        """Judge a candidate by what the detector remembers."""
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:
+        """Judge a candidate by what the detector knows."""
 
 
 class SkippedStage:
@@ -57,9 +96,9 @@ class SkippedStage:
         self.name = name
         self._why = why
 
-    def judge(self, candidate: Candidate, memory: Memory) -> Verdict:  # noqa: ARG002
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:  # noqa: ARG002
         """Let everything pass, unseen."""
-        return Verdict(Outcome.SKIPPED, 0.0, 0.0, self._why)
+        return skipped(self._why)
 
 
 class SimilarityStage:
@@ -71,11 +110,12 @@ class SimilarityStage:
         """Take the threshold."""
         self._threshold = thresholds.min_similarity
 
-    def judge(self, candidate: Candidate, memory: Memory) -> Verdict:  # noqa: ARG002
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:  # noqa: ARG002
         """Ask whether the two images look alike at all."""
         value = candidate.similarity
         outcome = Outcome.PASSED if value >= self._threshold else Outcome.REFUSED
-        return Verdict(outcome, value, self._threshold, f"similarity {value:.3f}, asked {self._threshold:.3f}")
+        reason = f"similarity {value:.3f}, asked {self._threshold:.3f}"
+        return Verdict(outcome, value, self._threshold, reason, {"similarity": value})
 
 
 class MarginStage:
@@ -87,10 +127,10 @@ class MarginStage:
         """Take the threshold."""
         self._threshold = thresholds.min_margin
 
-    def judge(self, candidate: Candidate, memory: Memory) -> Verdict:
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether another place looks as much like the query."""
-        sighting = memory.sighting(candidate.query.id)
-        rival = memory.best_rival(sighting, candidate.match.id)
+        sighting = context.memory.sighting(candidate.query.id)
+        rival = context.memory.best_rival(sighting, candidate.match.id)
         value = candidate.similarity - rival.similarity
         outcome = Outcome.PASSED if value >= self._threshold else Outcome.REFUSED
         other = (
@@ -101,41 +141,117 @@ class MarginStage:
             value,
             self._threshold,
             f"similarity {candidate.similarity:.3f} and {other}: margin {value:.3f}, asked {self._threshold:.3f}",
+            {"margin": value},
         )
 
 
+class RerankStage:
+    """Patch-NetVLAD's spatial score; only the best few places of a query go on to the costly stages behind."""
+
+    name = "rerank"
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        """Take threshold and number."""
+        self._threshold = thresholds.min_rerank_score
+        self._most = thresholds.verify_candidates
+
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:
+        """Ask whether the patches of the two images lie alike, and whether those of other places do so more."""
+        score = context.evidence.rerank_score(candidate.query, candidate.match)
+        if score is None:
+            return skipped(context.evidence.no_patches or "one of the two was stored without patches")
+        figures = {"rerank": score}
+        if score < self._threshold:
+            reason = f"patches agree to {score:.3f}, asked {self._threshold:.3f}"
+            return Verdict(Outcome.REFUSED, score, self._threshold, reason, figures)
+        others = (
+            context.evidence.rerank_score(candidate.query, context.memory.place(other))
+            for other in context.memory.candidates(candidate.query.id)
+        )
+        ranked = sorted((other for other in others if other is not None), reverse=True)
+        least = max(self._threshold, ranked[: self._most][-1])
+        outcome = Outcome.PASSED if score >= least else Outcome.REFUSED
+        asked = (
+            f"the {self._most} best of this query reach {least:.3f}"
+            if least > self._threshold
+            else f"asked {least:.3f}"
+        )
+        return Verdict(outcome, score, least, f"patches agree to {score:.3f}, {asked}", figures)
+
+
+class GeometryStage:
+    """One rigid scene seen twice: how many local features agree, how widely they lie, and the relative pose."""
+
+    name = "geometry"
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        """Take the thresholds."""
+        self._threshold = thresholds.min_inliers
+
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:
+        """Ask whether the two images can be two views of one scene."""
+        seen = context.evidence.verification(candidate.query, candidate.match)
+        if seen is None:
+            return skipped("one of the two was stored without features")
+        if seen.degeneracy is Degeneracy.NEAR_BLANK:
+            return skipped(seen.reason)
+        figures = {
+            "inliers": math.log1p(seen.inliers),
+            "inlier_ratio": seen.inlier_ratio,
+            "coverage": seen.coverage,
+        }
+        outcome = Outcome.PASSED if seen.inliers >= self._threshold else Outcome.REFUSED
+        return Verdict(outcome, seen.inliers, self._threshold, f"{seen.reason}; asked {self._threshold}", figures)
+
+
 class SequenceStage:
-    """The same loop seen by consecutive keyframes, in an order that a robot can drive."""
+    """The same loop seen by consecutive keyframes, in an order that a robot can drive.
+
+    It weighs in the probability and refuses nothing by itself: who turns on the spot passes no places in order.
+    """
 
     name = "sequence"
 
     def __init__(self, thresholds: Thresholds) -> None:
-        """Take window and threshold."""
+        """Take the window."""
         self._length = thresholds.sequence_length
-        self._threshold = thresholds.min_sequence_margin
 
-    def judge(self, candidate: Candidate, memory: Memory) -> Verdict:
-        """Ask whether the keyframes around the query see the places around the match; may wait for more of them."""
-        run = best_run(candidate, memory, self._length)
-        is_run = run.value >= self._threshold
-        outcome = Outcome.PASSED if is_run else Outcome.REFUSED if run.is_final else Outcome.WAITING
-        seen = f"mean margin {run.value:.3f} over {self._length} keyframes in a row, asked {self._threshold:.3f}"
-        return Verdict(outcome, run.value, self._threshold, seen, rank_value=run.alignment)
-
-
-# Every stage there is, in the order of the path.
-STAGE_NAMES = ("similarity", "margin", "rerank", "sequence", "geometry", "odometry", "agreement")
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:
+        """Ask whether the keyframes around the query see the places around the match."""
+        run = best_run(candidate, context.memory, self._length)
+        reason = f"mean margin {run.value:.3f} over {self._length} keyframes in a row"
+        if run.value == UNSEEN:
+            reason = f"fewer than {self._length} keyframes to look at"
+        figures = {"sequence": max(run.value, _LEAST_RUN), "sequence_is_final": float(run.is_final)}
+        return Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
 
 
-def build_stages(thresholds: Thresholds, without: tuple[str, ...] = ()) -> tuple[Stage, ...]:
-    """Return the stages in order; those named in ``without`` are switched off."""
-    stages: tuple[Stage, ...] = (
-        SimilarityStage(thresholds),
-        MarginStage(thresholds),
-        SkippedStage("rerank", "not built yet"),
-        SequenceStage(thresholds),
-        SkippedStage("geometry", "not built yet"),
-        SkippedStage("odometry", "not built yet"),
-        SkippedStage("agreement", "not built yet"),
-    )
-    return tuple(SkippedStage(stage.name, "switched off") if stage.name in without else stage for stage in stages)
+class ProbabilityStage:
+    """All that was seen, weighed: the calibrated probability against the precision that the user asks for."""
+
+    name = "probability"
+
+    def __init__(self, policy: Policy, target_precision: float) -> None:
+        """Take the weights and the threshold.
+
+        Args:
+            policy: Turns what the stages saw into a probability.
+            target_precision: Share of accepted closures that shall be right: a closure this probable is accepted.
+        """
+        self._policy = policy
+        self._threshold = target_precision
+
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:  # noqa: ARG002
+        """Ask whether everything together is sure enough; may wait for more keyframes."""
+        figures = figures_of(context.found)
+        value = self._policy.probability(figures)
+        # Keyframes to come can only help where the sequence is looked at and not at its end.
+        may_grow = figures.get("sequence_is_final") == 0.0
+        outcome = Outcome.PASSED if value >= self._threshold else Outcome.WAITING if may_grow else Outcome.REFUSED
+        reason = f"probability {value:.3f} of {self._policy.explain(figures)}, asked {self._threshold:.3f}"
+        return Verdict(outcome, value, self._threshold, reason, rank_value=self._policy.log_odds(figures))
+
+
+def figures_of(found: Mapping[str, Verdict]) -> dict[str, float]:
+    """Return all figures that the stages gave."""
+    return {name: value for verdict in found.values() for name, value in verdict.figures.items()}

@@ -16,8 +16,8 @@ from vpr_ros.place_map import PlaceMap
 
 # A day's patrol, a building, a town at one keyframe a second.
 SIZES = (1_000, 10_000, 100_000)
-# The longest descriptor in use here; half of that takes half the time.
-DIM = 1280
+# That of mixvpr-512; gem-lite's 320 take two thirds of the time, mixvpr-4096 eight times as long.
+DIM = 512
 # What the detector asks for: candidates and the rivals they are measured against, without its recent past.
 _POOL_SIZE = 64
 _RECENT = 50

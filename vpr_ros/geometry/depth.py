@@ -57,7 +57,7 @@ def _windows(
     offsets = np.arange(-_REACH, _REACH + 1)
     y = np.clip(centres[:, 1, None, None] + offsets[:, None], 0, rows - 1)
     x = np.clip(centres[:, 0, None, None] + offsets, 0, columns - 1)
-    windows: NDArray[np.float32] = depth_m[y, x].reshape(len(keypoints), -1)
+    windows: NDArray[np.float32] = depth_m[y, x].reshape(len(keypoints), len(offsets) ** 2)
     return windows
 
 

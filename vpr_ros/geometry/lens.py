@@ -11,7 +11,7 @@ from vpr_ros.core import Camera
 # Farther from the axis (80 degrees) the plane stretches without end.
 _WIDEST_TANGENT = 5.7
 # A point that does not come back to its pixel within this lies where the lens model has no inverse.
-_MOST_ROUND_TRIP_PX = 1.0
+_MOST_ROUND_TRIP_PX = 0.1
 
 
 def undistort(pixels: NDArray[np.float32], camera: Camera) -> NDArray[np.float64]:

@@ -34,9 +34,10 @@ def match_features(query: FeatureSet, match: FeatureSet, *, ratio: float) -> NDA
     if min(len(query), len(match)) < 2:
         return np.zeros((0, 2), np.int64)
     cosines = _root(query.descriptors) @ _root(match.descriptors).T
-    to_match, to_query = cosines.argmax(axis=1), cosines.argmax(axis=0)
+    to_match, is_distinct = _nearest(cosines, ratio)
+    to_query, is_distinct_back = _nearest(np.ascontiguousarray(cosines.T), ratio)  # rows are faster than columns
     rows = np.arange(len(query))
-    passes = (to_query[to_match] == rows) & _distinct(cosines, ratio) & _distinct(cosines.T, ratio)[to_match]
+    passes = (to_query[to_match] == rows) & is_distinct & is_distinct_back[to_match]
     return np.stack((rows[passes], to_match[passes]), axis=1).astype(np.int64)
 
 
@@ -47,8 +48,12 @@ def _root(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     return rooted
 
 
-def _distinct(cosines: NDArray[np.float32], ratio: float) -> NDArray[np.bool_]:
-    """Return for each row whether its best is that much nearer than its second best."""
-    second, best = np.partition(cosines, -2, axis=1)[:, -2:].T
-    passes: NDArray[np.bool_] = (1 - best) < ratio**2 * (1 - second)
-    return passes
+def _nearest(cosines: NDArray[np.float32], ratio: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the nearest of each row, and whether it is that much nearer than the second nearest."""
+    rows = np.arange(len(cosines))
+    nearest = cosines.argmax(axis=1)
+    others = cosines.copy()
+    others[rows, nearest] = -1
+    # The squared distance of unit vectors is 2 - 2 cos.
+    is_distinct: NDArray[np.bool_] = 1 - cosines[rows, nearest] < ratio**2 * (1 - others.max(axis=1))
+    return nearest, is_distinct

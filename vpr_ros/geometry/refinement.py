@@ -18,7 +18,7 @@ from vpr_ros.geometry.correspondences import Correspondences, ViewPoints
 from vpr_ros.geometry.rules import GeometryRules
 
 _ITERATIONS = 15
-_CONVERGED = 1e-6
+_CONVERGED = 1e-4  # m and rad, a hundredth of the floors
 # Standard deviation of a keypoint at the start, in working pixels; it is then taken from the residuals.
 _FIRST_NOISE_PX = 1.5
 _LEAST_NOISE_PX = 0.3
@@ -70,7 +70,7 @@ def refine_metric(seen: Correspondences, start: Pose, rules: GeometryRules) -> M
     noise_px = _FIRST_NOISE_PX
     for _ in range(_ITERATIONS):
         normal, gradient, residual_px = _normal_equations(seen, state, noise_px, rules)
-        step: NDArray[np.float64] = -np.linalg.solve(normal, gradient)
+        step = np.asarray(-np.linalg.solve(normal, gradient), np.float64)
         if not np.isfinite(step).all():
             break
         state = state.moved(step)
@@ -78,7 +78,7 @@ def refine_metric(seen: Correspondences, start: Pose, rules: GeometryRules) -> M
         if np.abs(step).max() < _CONVERGED:
             break
     normal, _, residual_px = _normal_equations(seen, state, noise_px, rules)
-    covariance: NDArray[np.float64] = np.linalg.inv(normal)[_POSE, _POSE]
+    covariance = np.asarray(np.linalg.inv(normal)[_POSE, _POSE], np.float64)
     return MetricFit(
         Pose.from_rotation_translation(state.rotation, state.translation),
         covariance,
@@ -108,9 +108,10 @@ def _normal_equations(
         moved, jacobian = _carried(points.chosen(rows), other.readout[rows], state, forward=direction == 0)
         terms = _terms(moved, jacobian, other.chosen(rows), noise_px, rules)
         for residual, slope, length in terms:
-            weight = share[rows] / (1 + length / _KERNEL) ** 2
-            normal += np.einsum("nij,n,nik->jk", slope, weight, slope, optimize=True)
-            gradient += np.einsum("nij,n,ni->j", slope, weight, residual, optimize=True)
+            weight = np.sqrt(share[rows]) / (1 + length / _KERNEL)
+            flat = (slope * weight[:, None, None]).reshape(-1, slope.shape[2])
+            normal += flat.T @ flat
+            gradient += flat.T @ (residual * weight[:, None]).ravel()
         lengths[direction, rows] = np.sqrt(terms[0][2]) * noise_px
     _hold_turn(normal, gradient, state, rules)
     normal[_POSE, _POSE] += 1e-9 * np.eye(6)  # keeps a pose that nothing fixes from being singular
@@ -140,7 +141,8 @@ def _carried(
     """
     source_turn, target_turn = state.turn if forward else state.turn[::-1]
     points = source.points
-    middle = points + source.readout[:, None] * np.cross(source_turn, points)
+    cross_points = _cross_matrices(points)
+    middle = points - source.readout[:, None] * (cross_points @ source_turn)
     rotation = state.rotation if forward else state.rotation.T
     if forward:
         turned = middle @ rotation.T
@@ -152,10 +154,11 @@ def _carried(
         by_pose = np.concatenate(
             (np.broadcast_to(-rotation, (len(points), 3, 3)), rotation @ _cross_matrices(lever)), axis=2
         )
-    by_source = -(rotation @ _cross_matrices(points)) * source.readout[:, None, None]
-    by_target = _cross_matrices(arrived) * target_readout[:, None, None]
+    by_source = -(rotation @ cross_points) * source.readout[:, None, None]
+    cross_arrived = _cross_matrices(arrived)
+    by_target = cross_arrived * target_readout[:, None, None]
     turns = (by_source, by_target) if forward else (by_target, by_source)
-    seen_there = arrived - target_readout[:, None] * np.cross(target_turn, arrived)
+    seen_there = arrived + target_readout[:, None] * (cross_arrived @ target_turn)
     return seen_there, np.concatenate((by_pose, *turns), axis=2)
 
 
@@ -179,7 +182,7 @@ def _terms(
     known = target.has_depth
     # Two measured depths: the noise of their difference is that of both.
     sigma = np.where(known, depth_noise * np.sqrt(2), np.inf)
-    along = np.where(known, (moved[:, 2] - np.nan_to_num(target.depth_m)), 0) / sigma
+    along = np.where(known, moved[:, 2] - target.depth_m, 0) / sigma
     return (
         (reprojection, slope, (reprojection**2).sum(axis=1)),
         (along[:, None], jacobian[:, 2:3] / sigma[:, None, None], along**2),

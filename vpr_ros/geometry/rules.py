@@ -25,7 +25,9 @@ class GeometryRules:
     )
     min_keypoints: int = setting(30, "An image with fewer keypoints is near-blank.", low=8)
     min_pose_inliers: int = setting(
-        12, "Fewer matches that agree give no pose; twice the six that a pose needs to be checked at all.", low=8
+        20,
+        "Fewer matches that agree give no pose (RTAB-Map's Vis/MinInliers, and thrice what the unknowns need).",
+        low=8,
     )
     plane_share: float = setting(
         0.9,

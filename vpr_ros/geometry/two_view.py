@@ -114,7 +114,7 @@ def _refined(
     noise_px = 1.0
     for _ in range(_ITERATIONS):
         normal, gradient, residual, basis = _normal_equations(inliers, rotation, translation, noise_px)
-        step: NDArray[np.float64] = -np.linalg.lstsq(normal, gradient, rcond=None)[0]
+        step = np.asarray(-np.linalg.lstsq(normal, gradient, rcond=None)[0], np.float64)
         rotation = rotation_exp(step[2:]) @ rotation
         translation = translation + basis @ step[:2]
         translation = translation / np.linalg.norm(translation)

@@ -22,8 +22,9 @@ from vpr_ros.nodes.mounting import Mounting
 from vpr_ros.nodes.outputs import Outputs
 from vpr_ros.nodes.parameters import Parameters
 from vpr_ros.nodes.qos import reliable
+from vpr_ros.nodes.robot_frames import RobotFrames
 from vpr_ros.nodes.running import RosArgumentsError, core_log_on, own_arguments, ros, spin
-from vpr_ros.nodes.services import RobotFrames, Services
+from vpr_ros.nodes.services import Services
 from vpr_ros.nodes.vitals import Vitals
 from vpr_ros.nodes.worker import Worker
 
@@ -53,12 +54,12 @@ class Workplace:
         self._mounting = _mounting(node, settings)
         self.vitals = Vitals(node.get_logger().warning)
         with ExitStack() as undo:
-            self._outputs = Outputs(node, settings, self.vitals)
+            robot = RobotFrames(self._mounting, settings.node.map_frame, settings.node.base_frame)
+            self._outputs = Outputs(node, settings, self.vitals, robot)
             undo.callback(self._outputs.close)
             self._worker = Worker(settings, self.vitals, self._outputs.announce)
             undo.callback(self._worker.close)
             self._encoder: Encoder = self._worker.open()
-            robot = RobotFrames(self._mounting, settings.node.map_frame, settings.node.base_frame)
             self._services = Services(node, self._worker, self.newest_image, robot, self._outputs.relocalized)
             undo.pop_all()
 

@@ -16,7 +16,7 @@ from vpr_msgs.msg import Decision as DecisionMessage
 from vpr_msgs.msg import Keyframe as KeyframeMessage
 from vpr_msgs.msg import LoopClosure as LoopClosureMessage
 from vpr_ros.core import Keyframe, LoopClosure
-from vpr_ros.detection import Observation, Settings
+from vpr_ros.detection import Observation, Settings, relocalization_of
 from vpr_ros.nodes.messages import (
     decision_message,
     header_of,
@@ -26,6 +26,7 @@ from vpr_ros.nodes.messages import (
 )
 from vpr_ros.nodes.pictures import markers, match_picture
 from vpr_ros.nodes.qos import LATCHED, reliable
+from vpr_ros.nodes.robot_frames import RobotFrames
 from vpr_ros.nodes.vitals import Vitals
 from vpr_ros.place_map import PlaceMap
 
@@ -36,10 +37,13 @@ _RECENT_THUMBNAILS = 64
 class Outputs:
     """The publishers of a configured node. ``announce`` runs in the worker's thread, the rest in the executor's."""
 
-    def __init__(self, node: LifecycleNode, settings: Settings, vitals: Vitals) -> None:
+    def __init__(self, node: LifecycleNode, settings: Settings, vitals: Vitals, robot: RobotFrames) -> None:
         """Make the publishers; they are silent until the node is active."""
         self._node = node
         self._settings = settings.node
+        self._robot = robot
+        self._is_localizing = settings.choice.mode == "localization"
+        self._same_place_m = settings.thresholds.same_place_m
         self._vitals = vitals
         make = node.create_lifecycle_publisher
         self._closures = make(LoopClosureMessage, "~/loop_closures", LATCHED)
@@ -64,6 +68,8 @@ class Outputs:
             self._track.close(closure)
             self._closures.publish(loop_closure_message(closure))
             self._picture(closure, place_map)
+            if self._is_localizing:
+                self._relocalize(closure, place_map)
 
     def relocalized(self, message: PoseWithCovarianceStamped) -> None:
         """Publish where the robot is."""
@@ -103,6 +109,13 @@ class Outputs:
         sessions = place_map.sessions
         self._track.add(keyframe, sessions[-1].map_frame if sessions else self._settings.map_frame)
         self._keyframes.publish(keyframe_message(keyframe, with_descriptor=self._settings.publish_descriptors))
+
+    def _relocalize(self, closure: LoopClosure, place_map: PlaceMap) -> None:
+        """Publish where the robot is, if the closure tells; nothing else is ever published in its place."""
+        hypothesis = relocalization_of(closure, place_map, self._same_place_m)
+        if hypothesis.t_map_camera is not None:
+            image = header_of(closure.query_stamp_ns, closure.query_frame_id)
+            self.relocalized(self._robot.pose_message(hypothesis, image))
 
     def _picture(self, closure: LoopClosure, place_map: PlaceMap) -> None:
         if not self._match_images.get_subscription_count():

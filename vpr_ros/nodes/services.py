@@ -16,10 +16,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from vpr_msgs.srv import FindPlaces, Relocalize
-from vpr_ros.core import Relocalization, VprError
+from vpr_ros.core import VprError
 from vpr_ros.nodes.inbox import InboxClosedError
-from vpr_ros.nodes.messages import header_of, pose_stamped, stamp_ns_of, stamp_of
-from vpr_ros.nodes.mounting import Mounting, base_pose
+from vpr_ros.nodes.messages import stamp_of
+from vpr_ros.nodes.robot_frames import RobotFrames
 from vpr_ros.nodes.worker import Worker
 
 Answer = TypeVar("Answer")
@@ -80,7 +80,7 @@ class Services:
         except _REFUSALS as error:
             response.reason = str(error)
             return response
-        poses = [self._robot.pose_message(hypothesis, image) for hypothesis in answer.hypotheses]
+        poses = [self._robot.pose_message(hypothesis, image.header) for hypothesis in answer.hypotheses]
         response.known, response.reason, response.poses = answer.known, answer.reason, poses
         response.match_ids = array("Q", [hypothesis.match_id for hypothesis in answer.hypotheses])
         response.probabilities = array("f", [hypothesis.probability for hypothesis in answer.hypotheses])
@@ -116,27 +116,6 @@ class Services:
         if newest is None:
             raise NoImageError("the request holds no image, and none has come yet; send one, or activate the node")
         return newest
-
-
-class RobotFrames:
-    """How a camera's pose in the map becomes the robot's, for those who steer it."""
-
-    def __init__(self, mounting: Mounting, map_frame: str, base_frame: str) -> None:
-        """Take frames and mounting."""
-        self._mounting = mounting
-        self._map_frame = map_frame
-        self._base_frame = base_frame
-
-    def pose_message(self, hypothesis: Relocalization, image: Image | CompressedImage) -> PoseWithCovarianceStamped:
-        """Return the base's pose in the map, the camera's where its mounting is unknown, NaN where there is none."""
-        header = header_of(stamp_ns_of(image.header.stamp), self._map_frame)
-        if hypothesis.t_map_camera is None or hypothesis.covariance is None:
-            return pose_stamped(None, None, header)
-        pose, covariance = hypothesis.t_map_camera, np.array(hypothesis.covariance)
-        t_base_camera = self._mounting.t_child_camera(self._base_frame, image.header.frame_id)
-        if t_base_camera is not None:
-            pose, covariance = base_pose(pose, covariance, t_base_camera)
-        return pose_stamped(pose, covariance, header)
 
 
 async def answered(question: futures.Future[Answer]) -> Answer:

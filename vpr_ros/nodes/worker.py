@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from vpr_ros.core import Frame, Keyframe, VprError
+from vpr_ros.core import Camera, Frame, Keyframe, VprError
 from vpr_ros.core.settings import SettingsError
 from vpr_ros.detection import LoopDetector, Observation, RelocalizationAnswer, Relocalizer, Settings
 from vpr_ros.encoders import Encoder, open_encoder
@@ -78,6 +78,7 @@ class Worker:
         self._own: _Belongings | None = None
         self._detector: LoopDetector | None = None
         self._frames = 0
+        self._camera: Camera | None = None
         self.inbox: Inbox[Exposure] = Inbox(settings.node.queue_size, self._note_full)
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
         self._thread.start()
@@ -116,7 +117,7 @@ class Worker:
         return self.inbox.ask(self._checkpoint)
 
     def locate(self, image: Image | CompressedImage, max_hypotheses: int) -> Future[RelocalizationAnswer]:
-        """Have an image located in the map."""
+        """Have an image located in the map; it is taken to be of the camera whose frames come, if it has their size."""
         return self.inbox.ask(lambda: self._locate(image, max_hypotheses))
 
     def find(
@@ -171,7 +172,11 @@ class Worker:
         return len(self._belongings.place_map)
 
     def _locate(self, image: Image | CompressedImage, max_hypotheses: int) -> RelocalizationAnswer:
-        return self._belongings.relocalizer.locate(image_of(image), max(1, max_hypotheses))
+        frame = frame_of(Exposure(image), self._frames, self._vitals.notice)
+        camera = self._camera
+        if camera is not None and (camera.height, camera.width) == frame.image.shape[:2]:
+            frame = replace(frame, camera=camera)
+        return self._belongings.relocalizer.locate(frame, max_hypotheses)
 
     def _find(self, looked_for: NDArray[np.float32] | Image | CompressedImage, most: int) -> tuple[FoundPlace, ...]:
         encoder, place_map = self._belongings.encoder, self._belongings.place_map
@@ -194,6 +199,7 @@ class Worker:
 
     def _observe(self, frame: Frame) -> None:
         self._frames += 1
+        self._camera = frame.camera or self._camera
         if self._detector is None:  # it came while the node was deactivated
             return
         self._vitals.note("frames")

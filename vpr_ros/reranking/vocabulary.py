@@ -198,7 +198,7 @@ def _read_members(path: Path) -> dict[str, NDArray[Any]]:
             members = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise RerankingError(f"there is no re-ranking vocabulary '{path}'; check the path") from error
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise RerankingError(
             f"'{path}' is no whole re-ranking vocabulary ({error}); expected the .npz file that was shipped or fitted"
         ) from error

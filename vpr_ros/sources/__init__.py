@@ -1,6 +1,18 @@
 """Recordings and robots as streams of frames."""
 
-from vpr_ros.sources.open_source import KINDS, SourceKind, open_source
+from vpr_ros.sources.open_source import ROBOT_SCHEME, SourceKind, SourceList, list_sources, open_source
+from vpr_ros.sources.simulator import RouteFacts, routes
 from vpr_ros.sources.source import Source, SourceError, SourceOptions
 
-__all__ = ["KINDS", "Source", "SourceError", "SourceKind", "SourceOptions", "open_source"]
+__all__ = [
+    "ROBOT_SCHEME",
+    "RouteFacts",
+    "Source",
+    "SourceError",
+    "SourceKind",
+    "SourceList",
+    "SourceOptions",
+    "list_sources",
+    "open_source",
+    "routes",
+]

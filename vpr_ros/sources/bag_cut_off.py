@@ -1,4 +1,4 @@
-"""MCAP files that were never finished, as a killed recorder or a full disk leaves them, made readable without a copy."""
+"""MCAP files that were never finished, as a killed recorder or a full disk leaves them, readable without a copy."""
 
 from __future__ import annotations
 

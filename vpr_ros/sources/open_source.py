@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vpr_ros.sources.folder import open_folder
+from vpr_ros.sources.simulator import RouteFacts, open_simulator, routes
 from vpr_ros.sources.source import Source, SourceError, SourceOptions
 from vpr_ros.sources.video import open_video
 
@@ -69,10 +70,23 @@ VIDEO = SourceKind(
 )
 ROBOT = SourceKind(
     name="simulated robot",
-    about=f"a drive along a route, {ROBOT_SCHEME}ROUTE, with depth, odometry and exact poses",
-    examples=(f"'{ROBOT_SCHEME}office?laps=2'", f"'{ROBOT_SCHEME}office?laps=2&light=night_lap2&seed=3'"),
+    about=f"a drive along a route, {ROBOT_SCHEME}ROUTE, with odometry and exact poses",
+    examples=(f"'{ROBOT_SCHEME}office?laps=2'", f"'{ROBOT_SCHEME}office?light=night_lap2&seed=3' --poses source"),
 )
 KINDS = (BAG, FOLDER, VIDEO, ROBOT)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceList:
+    """The outcome of ``vpr_ros sources``: what there is to open."""
+
+    kinds: tuple[SourceKind, ...]
+    routes: tuple[RouteFacts, ...]
+
+
+def list_sources() -> SourceList:
+    """Return every kind of source, and every route of the simulated robot."""
+    return SourceList(KINDS, routes())
 
 
 def open_source(uri: str, options: SourceOptions = _DEFAULTS) -> Source:
@@ -88,8 +102,6 @@ def open_source(uri: str, options: SourceOptions = _DEFAULTS) -> Source:
     _check_values(options)
     if uri.startswith(ROBOT_SCHEME):
         _check_apply(options, ROBOT, uri)
-        from vpr_ros.sources.simulator import open_simulator
-
         return open_simulator(uri, options)
     path = _existing(uri)
     kind = _kind_of(path)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from types import TracebackType
-from typing import get_args
 from urllib.parse import parse_qsl
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import NS_PER_S, Frame, Pose, Trajectory
+from vpr_ros.core import Frame, Trajectory
 from vpr_ros.sources.doom_level import for_robot, read_level
-from vpr_ros.sources.simulator_drive import Drive, plan_drive
+from vpr_ros.sources.simulator_drive import plan_drive
 from vpr_ros.sources.simulator_engine import CAMERA, DoomCamera, doom_folder
 from vpr_ros.sources.simulator_routes import Route, RouteFacts, find_route, routes
 from vpr_ros.sources.simulator_sensors import CameraNoise, Exposure, drifting_odometry
 from vpr_ros.sources.source import SourceError, SourceOptions
+from vpr_ros.sources.window import window_of_stamps
 
 __all__ = ["RouteFacts", "Simulator", "open_simulator", "routes"]
 
@@ -37,17 +38,32 @@ class _Lamps:
     exposure: Exposure
 
 
-# Day lifts the levels' own light, which is made for suspense. Night leaves the lamps that shine by themselves, a third
-# of the rest, a sky with few stars, and a camera that turns up its gain: more noise, and the yellow of sodium lamps.
+# Day lifts the levels' own light, which is made for suspense. Night leaves the lamps that shine by themselves, about
+# half of the rest, a sky with few stars, and a camera that turns up its gain: more noise, and the yellow of sodium lamps.
 _LAMPS = {
     "day": _Lamps(1.0, 40, dark_sky=False, exposure=Exposure(noise=2.0, cast=(1.0, 1.0, 1.0))),
-    "night": _Lamps(0.55, 0, dark_sky=True, exposure=Exposure(noise=6.0, cast=(1.0, 0.92, 0.8))),
+    "night": _Lamps(0.6, 36, dark_sky=True, exposure=Exposure(noise=6.0, cast=(1.0, 0.92, 0.8))),
 }
-_LIGHTS = ("day", "night", "night_lap2")
+_LIGHTS: dict[str, tuple[str, str]] = {  # lamps of the first lap, lamps of the later ones
+    "day": ("day", "day"),
+    "night": ("night", "night"),
+    "night_lap2": ("day", "night"),
+}
+_SKIES = ("SKY1", "SKY2", "SKY3", "SKY4")  # the games' names
+_SKY_SHAPE = (128, 256)
+_STARS = 60
+# Key of the URI -> how its text is read, and what is allowed in words.
+_KEYS: dict[str, tuple[Callable[[str], object], str]] = {
+    "laps": (int, "1 to 20"),
+    "seed": (int, "a whole number from 0"),
+    "light": (str, ", ".join(_LIGHTS)),
+    "shift_m": (float, "metres to the left"),
+    "rate_hz": (float, "1 to 30"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
+class _Wish:
     """What stands behind the question mark of a URI; each field is one key."""
 
     laps: int = 2
@@ -55,3 +71,155 @@ class _Query:
     light: str = "day"
     shift_m: float = 0.0
     rate_hz: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Check ranges once."""
+        allowed = {
+            "laps": 1 <= self.laps <= 20,
+            "seed": self.seed >= 0,
+            "light": self.light in _LIGHTS,
+            "shift_m": np.isfinite(self.shift_m),
+            "rate_hz": 1 <= self.rate_hz <= 30,
+        }
+        for key, is_allowed in allowed.items():
+            if not is_allowed:
+                raise SourceError(f"simulated robot: {key} is {getattr(self, key)}, expected {_KEYS[key][1]}")
+
+
+class Simulator:
+    """The simulated robot as a source. Made by ``open_simulator``; starts the engine when frames are asked for.
+
+    Attributes:
+        uri: As the user gave it.
+        truth: Exact poses of the camera in the level's frame (x east, y north, z up).
+        drops: Always empty.
+        odometry: ``t_odom_camera`` of each frame of the whole drive, by index.
+    """
+
+    def __init__(self, uri: str, route: Route, wish: _Wish, options: SourceOptions) -> None:
+        """Plan the drive; nothing is started."""
+        self.uri = uri
+        self.drops: Counter[str] = Counter()
+        self._route = route
+        self._wish = wish
+        # One number of route and seed, so that two routes do not share their noise.
+        self._run = zlib.crc32(f"{route.facts.name} {wish.seed}".encode())
+        self._drive = plan_drive(route, laps=wish.laps, rate_hz=wish.rate_hz, seed=self._run, shift_m=wish.shift_m)
+        poses = self._drive.t_level_camera()
+        self.truth: Trajectory | None = Trajectory(self._drive.stamps_ns, poses)
+        self.odometry = drifting_odometry(poses, self._run)
+        self._wanted = window_of_stamps(self._drive.stamps_ns.tolist(), len(self._drive), options)
+        self._camera: DoomCamera | None = None
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._wanted)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames in order, rendered one at a time.
+
+        A second call starts again from the beginning and ends a first one that is not finished.
+
+        Raises:
+            SourceError: The engine does not start or ends.
+        """
+        for lamps_name, indexes in groupby(self._wanted, key=self._lamps_of):
+            lamps = _LAMPS[lamps_name]
+            noise = CameraNoise(lamps.exposure, (CAMERA.height, CAMERA.width), self._run)
+            camera = self._started(lamps)
+            passed = self._first_of(lamps_name)
+            for index in indexes:
+                if camera is not self._camera:
+                    return
+                camera.wait(index - passed)
+                passed = index + 1
+                yield self._frame(camera, noise, index)
+        self.close()
+
+    def _lamps_of(self, index: int) -> str:
+        return _LIGHTS[self._wish.light][min(int(self._drive.laps[index]), 1)]
+
+    def _first_of(self, lamps_name: str) -> int:
+        """Return the frame at which these lamps went on, whether it is wanted or not."""
+        return next(index for index in range(len(self._drive)) if self._lamps_of(index) == lamps_name)
+
+    def _started(self, lamps: _Lamps) -> DoomCamera:
+        """Return a new engine in the route's level; an earlier one ends."""
+        self.close()
+        level = read_level(doom_folder() / self._route.game_wad, self._route.level_name)
+        lit = for_robot(level, light_gain=lamps.gain, light_lift=lamps.lift)
+        skies = dict.fromkeys(_SKIES, _night_sky()) if lamps.dark_sky else {}
+        self._camera = DoomCamera.open(self._route.game_wad, self._route.level_name, lit, skies)
+        return self._camera
+
+    def _frame(self, camera: DoomCamera, noise: CameraNoise, index: int) -> Frame:
+        x, y, floor_z = self._drive.places[index]
+        image = camera.look(x=x, y=y, floor_z=floor_z, heading_step=int(self._drive.heading_steps[index]))
+        return Frame(
+            index=index,
+            stamp_ns=int(self._drive.stamps_ns[index]),
+            image=noise.expose(image, index),
+            camera=CAMERA,
+            t_odom_camera=self.odometry[index],
+        )
+
+    def close(self) -> None:
+        """End the engine, if it runs."""
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+
+    def __enter__(self) -> Simulator:
+        """Return self."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def open_simulator(uri: str, options: SourceOptions) -> Simulator:
+    """Return the simulated robot of a URI ``sim:ROUTE[?laps=2&seed=0&light=day&shift_m=0&rate_hz=10]``.
+
+    Args:
+        uri: ``sim:`` alone is the default route. The second and later laps are driven ``shift_m`` metres to the left
+            of the first; ``light`` is day, night or night_lap2 (the first lap by day, the later ones by night).
+        options: Only ``from_s`` and ``to_s`` mean something here.
+
+    Raises:
+        SourceError: An unknown route, key or value, which lists what is allowed; no frame between
+            ``from_s`` and ``to_s``; or vizdoom is missing.
+    """
+    name, _, query = uri.removeprefix(_SCHEME).partition("?")
+    route, wish = find_route(name), _wish(query)
+    if abs(wish.shift_m) > route.facts.max_shift_m:
+        raise SourceError(
+            f"simulated robot: shift_m is {wish.shift_m:g}, expected at most {route.facts.max_shift_m:g} to either side "
+            f"on route {route.facts.name}, or it hits a wall"
+        )
+    doom_folder()
+    return Simulator(uri, route, wish, options)
+
+
+def _wish(query: str) -> _Wish:
+    """Return the keys and values of a query, checked."""
+    wish = _Wish()
+    for key, text in parse_qsl(query, keep_blank_values=True):
+        if key not in _KEYS:
+            raise SourceError(f"simulated robot: unknown key '{key}'; there are: {', '.join(_KEYS)}")
+        read, allowed = _KEYS[key]
+        try:
+            wish = replace(wish, **{key: read(text)})
+        except ValueError:
+            raise SourceError(f"simulated robot: {key} is '{text}', expected {allowed}") from None
+    return wish
+
+
+def _night_sky() -> bytes:
+    """Return a nearly black sky with stars as a PNG file."""
+    rng = np.random.default_rng(0)
+    sky: NDArray[np.uint8] = np.full((*_SKY_SHAPE, 3), (14, 8, 6), dtype=np.uint8)  # blue first
+    sky[rng.integers(_SKY_SHAPE[0], size=_STARS), rng.integers(_SKY_SHAPE[1], size=_STARS)] = 150
+    return bytes(cv2.imencode(".png", sky)[1])

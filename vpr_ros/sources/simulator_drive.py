@@ -120,5 +120,7 @@ def _times(path: NDArray[np.float64], yaw_rad: NDArray[np.float64]) -> NDArray[n
     """Return when each point of the path is reached, in seconds: at full speed, slower where it turns."""
     steps_m = np.linalg.norm(np.diff(path[:, :2], axis=0), axis=1) / UNITS_PER_M
     turns_rad = np.abs(np.diff(yaw_rad))
-    times: NDArray[np.float64] = np.concatenate([[0], np.cumsum(np.maximum(steps_m / SPEED_M_S, turns_rad / MAX_TURN_RAD_S))])
+    times: NDArray[np.float64] = np.concatenate(
+        [[0], np.cumsum(np.maximum(steps_m / SPEED_M_S, turns_rad / MAX_TURN_RAD_S))]
+    )
     return times

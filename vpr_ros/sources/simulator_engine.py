@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import struct
+import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -39,6 +39,16 @@ _SWITCHED_OFF = ("hud", "weapon", "crosshair", "decals", "particles", "effects_s
 # 3 push number, 28 push argument, 283 SetActorPosition, 25 store its result, 276 SetActorAngle, 1 end (p_acs.h).
 _PUT_SCRIPT = (3, 0, 28, 0, 28, 1, 28, 2, 3, 0, 283, 25, 0, 3, 0, 28, 3, 276, 1)
 
+# How the engine is started: in a folder of its own, because it makes files where it runs, and so that the kernel ends it
+# with us even when we are killed (1 is PR_SET_PDEATHSIG in linux/prctl.h, 9 is SIGKILL).
+_START = """#!/bin/sh
+cd {} && exec {} -IS -c '
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+os.execv(sys.argv[1], sys.argv[1:])
+' {} "$@"
+"""
+
 
 def doom_folder() -> Path:
     """Return the folder of the engine and its two Freedoom games.
@@ -58,10 +68,9 @@ def doom_folder() -> Path:
 class DoomCamera:
     """A running engine whose player is the camera. Made by ``open``; ``close`` ends the process."""
 
-    def __init__(self, game: DoomGame, ends: ExitStack) -> None:
-        """Take over a started engine and what is to be ended after it."""
+    def __init__(self, game: DoomGame) -> None:
+        """Take over a started engine."""
         self._game = game
-        self._ends = ends
 
     @classmethod
     def open(cls, game_wad: str, level_name: str, level: Level, textures: dict[str, bytes]) -> DoomCamera:
@@ -77,16 +86,16 @@ class DoomCamera:
             SourceError: vizdoom is missing or does not start.
         """
         folder = doom_folder()
-        with ExitStack() as ends:
-            scratch = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="vpr_ros_sim_")))
-            (scratch / "level.wad").write_bytes(pack_wad(_patch(level_name, level, textures)))
-            game = _configured_game(folder, game_wad, level_name, scratch)
-            ends.callback(game.close)
+        # The folder can go once the engine runs, which keeps open what it needs: nothing is left if we are killed.
+        with tempfile.TemporaryDirectory(prefix="vpr_ros_sim_") as scratch:
+            Path(scratch, "level.wad").write_bytes(pack_wad(_patch(level_name, level, textures)))
+            game = _configured_game(folder, game_wad, level_name, Path(scratch))
             try:
                 game.init()
             except Exception as error:  # the binding's errors have no common root
+                game.close()
                 raise SourceError(f"the Doom engine did not start: {error}; try 'vpr_ros doctor'") from error
-            return cls(game, ends.pop_all())
+        return cls(game)
 
     def look(self, *, x: float, y: float, floor_z: float, heading_step: int) -> NDArray[np.uint8]:
         """Put the camera somewhere and return what it sees.
@@ -103,16 +112,12 @@ class DoomCamera:
         Raises:
             SourceError: A wall is in the way, or the engine ended.
         """
-        from vizdoom import SignalException
-
         angle = heading_step % HEADING_STEPS * (_FIXED_POINT // HEADING_STEPS)
         numbers = " ".join(str(round(value * _FIXED_POINT)) for value in (x, y, floor_z))
         try:
             self._game.send_game_command(f"puke 1 {numbers} {angle}")
             self._game.advance_action(_TICS_A_LOOK)
             state = self._game.get_state()
-        except SignalException as error:  # the binding catches Ctrl-C while it waits for the engine
-            raise KeyboardInterrupt from error
         except Exception as error:
             raise SourceError(f"the Doom engine ended: {error}; run it again") from error
         seen = state.game_variables[:3]
@@ -130,8 +135,8 @@ class DoomCamera:
             self._game.advance_action(_TICS_A_LOOK * looks, False)
 
     def close(self) -> None:
-        """End the engine's process and remove its scratch folder."""
-        self._ends.close()
+        """End the engine's process."""
+        self._game.close()
 
     def __enter__(self) -> DoomCamera:
         """Return self."""
@@ -160,9 +165,8 @@ def _configured_game(folder: Path, game_wad: str, level_name: str, scratch: Path
     """Return an engine that is set up but not started."""
     import vizdoom
 
-    # The engine makes a folder in its working directory, which can only be set from within its own process.
     start = scratch / "start"
-    start.write_text(f'#!/bin/sh\ncd {shlex.quote(str(scratch))} && exec {shlex.quote(str(folder / "vizdoom"))} "$@"\n')
+    start.write_text(_START.format(*map(shlex.quote, (str(scratch), sys.executable, str(folder / "vizdoom")))))
     start.chmod(0o700)
     game = vizdoom.DoomGame()
     game.set_vizdoom_path(str(start))

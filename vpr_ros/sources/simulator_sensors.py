@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,10 +17,10 @@ from vpr_ros.sources.simulator_drive import level_camera
 # without a gyroscope: 1 to 3 % of the distance driven (Borenstein and Feng 1996, UMBmark, measured the like).
 _DISTANCE_M_PER_ROOT_M = 0.02  # standard deviation
 _YAW_RAD_PER_ROOT_M = np.deg2rad(0.3)
-_YAW_RAD_PER_ROOT_RAD = np.deg2rad(1.0)
+_YAW_RAD_PER_ROOT_RAD = np.deg2rad(0.6)
 _HEIGHT_M_PER_ROOT_M = 0.005
 _SCALE_BIAS = 0.01  # standard deviation over runs: wheels larger or smaller than thought
-_YAW_BIAS_RAD_PER_M = np.deg2rad(0.05)  # standard deviation over runs: one wheel larger than the other
+_YAW_BIAS_RAD_PER_M = np.deg2rad(0.03)  # standard deviation over runs: one wheel larger than the other
 
 _BANK_PIXELS = 64  # how far the stored noise is larger than an image, to be cut out at ever other places
 
@@ -43,22 +44,23 @@ class CameraNoise:
     def __init__(self, exposure: Exposure, shape: tuple[int, int], seed: int) -> None:
         """Draw the noise once: a bank somewhat larger than an image of this height and width."""
         self._seed = seed
-        self._cast = np.float32(exposure.cast)
+        levels = np.arange(256)[:, None, None] * np.array(exposure.cast)
+        self._cast = np.round(levels).astype(np.uint8).reshape(1, 256, 3)
         bank = (shape[0] + _BANK_PIXELS, shape[1] + _BANK_PIXELS, 3)
-        self._bank = np.random.default_rng((seed, 1)).normal(0, exposure.noise, bank).astype(np.float32)
+        self._bank = np.round(np.random.default_rng((seed, 1)).normal(0, exposure.noise, bank)).astype(np.int16)
 
     def expose(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
         """Return a frame's image as the sensor records it, RGB, same shape, uint8."""
         row, column = np.random.default_rng((self._seed, 2, index)).integers(_BANK_PIXELS, size=2)
         noise = self._bank[row : row + image.shape[0], column : column + image.shape[1]]
-        recorded: NDArray[np.uint8] = np.clip(image * self._cast + noise + 0.5, 0, 255).astype(np.uint8)
-        return recorded
+        recorded = cv2.add(cv2.LUT(image, self._cast), noise, dtype=cv2.CV_8U)  # saturates
+        return np.asarray(recorded, dtype=np.uint8)
 
 
 def drifting_odometry(poses: Sequence[Pose], seed: int) -> tuple[Pose, ...]:
     """Return ``t_odom_camera`` of each frame as wheel odometry would have it.
 
-    The odometry frame has z up and its origin under the first camera, whose heading is its x axis.
+    The odometry frame has z up and its origin at the first camera, whose heading is its x axis.
 
     Args:
         poses: Exact poses of an upright camera, ``t_level_camera``, metres.

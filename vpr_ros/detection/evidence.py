@@ -1,0 +1,120 @@
+"""What two images say about each other, pixel by pixel: patches and local features, kept small and looked at once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from vpr_ros.core import Frame, Keyframe, Recipe
+from vpr_ros.encoders import Encoding
+from vpr_ros.geometry import FeatureSet, GeometryRules, SiftFeatures, Verification, View, verify
+from vpr_ros.place_map import PlaceMap
+from vpr_ros.reranking import PatchDescriptors, PatchVocabulary, describe, open_vocabulary, spatial_score
+from vpr_ros.reranking.errors import RerankingError
+
+# Keyframes whose patches (250 KiB each) and features (70 KiB) stay in memory, and pairs whose outcome does.
+_KEPT_KEYFRAMES = 128
+_KEPT_PAIRS = 1024
+
+Value = TypeVar("Value")
+Key = TypeVar("Key")
+
+
+class Evidence:
+    """Takes patches and features from frames, and compares pairs of keyframes by them.
+
+    Attributes:
+        no_patches: Why nothing can be re-ranked, empty where it can.
+    """
+
+    def __init__(
+        self, recipe: Recipe, place_map: PlaceMap, rules: GeometryRules, *, patches: bool, features: bool
+    ) -> None:
+        """Begin with what the encoder's vocabulary and the map give.
+
+        Args:
+            recipe: Of the encoder whose feature maps come.
+            place_map: Where patches and features of earlier keyframes lie.
+            rules: Of geometric verification.
+            patches: Whether patch descriptors are made and compared.
+            features: Whether local features are.
+        """
+        self._place_map = place_map
+        self._rules = rules
+        self._vocabulary: PatchVocabulary | None = None
+        self.no_patches = "" if patches else "switched off"
+        if patches:
+            try:
+                self._vocabulary = open_vocabulary(recipe)
+            except RerankingError as error:
+                self.no_patches = str(error)
+        self._extractor = SiftFeatures() if features else None
+        self._patches: _Kept[int, PatchDescriptors | None] = _Kept(_KEPT_KEYFRAMES)
+        self._features: _Kept[int, FeatureSet | None] = _Kept(_KEPT_KEYFRAMES)
+        self._scores: _Kept[tuple[int, int], float | None] = _Kept(_KEPT_PAIRS)
+        self._verifications: _Kept[tuple[int, int], Verification | None] = _Kept(_KEPT_PAIRS)
+
+    def patches_of(self, encoding: Encoding) -> PatchDescriptors | None:
+        """Return the patch descriptors of an image, None where nothing can be re-ranked."""
+        if self._vocabulary is None or encoding.feature_map is None:
+            return None
+        return describe(encoding.feature_map, self._vocabulary)
+
+    def features_of(self, frame: Frame) -> FeatureSet | None:
+        """Return the local features of a frame, None where geometry is switched off."""
+        return None if self._extractor is None else self._extractor.extract(frame.image, frame.depth_m)
+
+    def rerank_score(self, query: Keyframe, match: Keyframe) -> float | None:
+        """Return how well the patches of two keyframes agree, in [0, 1]; None where one has none."""
+        return self._scores.get((query.id, match.id), lambda: self._score(query, match))
+
+    def verification(self, query: Keyframe, match: Keyframe) -> Verification | None:
+        """Return what geometry says of two keyframes; None where one has no features."""
+        return self._verifications.get((query.id, match.id), lambda: self._verify(query, match))
+
+    def _score(self, query: Keyframe, match: Keyframe) -> float | None:
+        ours, theirs = self._patches_of(query), self._patches_of(match)
+        if ours is None or theirs is None or self._vocabulary is None:
+            return None
+        return spatial_score(ours, theirs, self._vocabulary.window_weights).score
+
+    def _verify(self, query: Keyframe, match: Keyframe) -> Verification | None:
+        ours, theirs = self._features_of(query), self._features_of(match)
+        if ours is None or theirs is None or self._extractor is None:
+            return None
+        return verify(View(ours, query.camera), View(theirs, match.camera), self._rules)
+
+    def _patches_of(self, keyframe: Keyframe) -> PatchDescriptors | None:
+        def read() -> PatchDescriptors | None:
+            content = keyframe.patches or self._stored(keyframe.id, self._place_map.patches)
+            return PatchDescriptors.from_bytes(content) if content else None
+
+        return self._patches.get(keyframe.id, read)
+
+    def _features_of(self, keyframe: Keyframe) -> FeatureSet | None:
+        def read() -> FeatureSet | None:
+            content = keyframe.features or self._stored(keyframe.id, self._place_map.features)
+            return FeatureSet.from_bytes(content) if content else None
+
+        return self._features.get(keyframe.id, read)
+
+    def _stored(self, place_id: int, column: Callable[[int], bytes | None]) -> bytes | None:
+        return column(place_id) if place_id < len(self._place_map) else None
+
+
+class _Kept(Generic[Key, Value]):
+    """The values used last, a bounded number of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """Return the value of a key, made if it is not here."""
+        if key not in self._values:
+            self._values[key] = make()
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
