@@ -1,10 +1,16 @@
 """Build vpr_ros as an ament_python package: modules, programs, and the files under share/vpr_ros."""
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
 PACKAGE = "vpr_ros"
+
+
+def files(folder, pattern):
+    """Return the files of a folder as setuptools takes them."""
+    return [str(path) for path in sorted(Path(folder).glob(pattern))]
+
 
 setup(
     name=PACKAGE,
@@ -19,9 +25,9 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        (f"share/{PACKAGE}/launch", glob("launch/*.launch.py")),
-        (f"share/{PACKAGE}/config", glob("config/*")),
-        (f"share/{PACKAGE}/weights", glob("weights/*")),
+        (f"share/{PACKAGE}/launch", files("launch", "*.launch.py")),
+        (f"share/{PACKAGE}/config", files("config", "*")),
+        (f"share/{PACKAGE}/weights", files("weights", "*")),
     ],
     install_requires=["setuptools"],
     zip_safe=True,

@@ -9,16 +9,30 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vpr_ros"
 
+BELOW_EVALUATION = {
+    "core",
+    "sources",
+    "scoring",
+    "encoders",
+    "place_map",
+    "reranking",
+    "geometry",
+    "detection",
+    "training",
+}
 MAY_IMPORT = {
     "core": set(),
     "sources": {"core"},
     "scoring": {"core"},
     "encoders": {"core"},
     "place_map": {"core"},
-    "detection": {"core", "encoders", "place_map"},
-    "evaluation": {"core", "sources", "scoring", "encoders", "place_map", "detection"},
-    "nodes": {"core", "sources", "scoring", "encoders", "place_map", "detection", "evaluation"},
-    "cli": {"core", "sources", "scoring", "encoders", "place_map", "detection", "evaluation"},
+    "reranking": {"core"},
+    "geometry": {"core"},
+    "detection": {"core", "encoders", "place_map", "reranking", "geometry"},
+    "training": {"core", "encoders", "reranking", "sources", "scoring", "detection"},
+    "evaluation": BELOW_EVALUATION,
+    "nodes": BELOW_EVALUATION | {"evaluation"},
+    "cli": BELOW_EVALUATION | {"evaluation"},
 }
 # Where a library may be imported at all, as path prefixes inside the package.
 ONLY_IN = {

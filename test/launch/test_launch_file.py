@@ -98,8 +98,8 @@ def test_files_that_it_names_exist_and_are_installed(entities, arguments):
 
     assert (ROOT / "config" / params_file).is_file()
     assert (ROOT / "config" / rviz_file).is_file()
-    assert 'glob("config/*")' in installed
-    assert 'glob("launch/*.launch.py")' in installed
+    assert 'files("config", "*")' in installed
+    assert 'files("launch", "*.launch.py")' in installed
     assert rviz.options["condition"].arguments[0].arguments == ("rviz",)
 
 

@@ -8,8 +8,8 @@ from std_srvs.srv import Trigger
 
 from vpr_msgs.msg import Keyframe
 from vpr_msgs.srv import FindPlaces, Relocalize
-from vpr_ros.nodes.messages import stamp_ns_of
 from vpr_ros.place_map import PlaceMap
+from vpr_ros.sources.messages import stamp_ns_of
 
 FIRST_LAP = 14
 

@@ -51,7 +51,9 @@ def run_encode(arguments: argparse.Namespace) -> int:
     from vpr_ros.evaluation.benchmark_encode import bench_encode
 
     name = arguments.encoder or DetectorChoice().encoder
-    return _print(arguments, bench_encode(name, arguments.engine or "auto"))
+    with progress("images", 0) as advance:
+        benchmark = bench_encode(name, arguments.engine or "auto", on_image=advance)
+    return _print(arguments, benchmark)
 
 
 def run_search(arguments: argparse.Namespace) -> int:

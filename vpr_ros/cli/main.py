@@ -66,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
     except VprError as error:
-        print(f"vpr_ros: {error}", file=sys.stderr)
+        print("vpr_ros:", *str(error).split(), file=sys.stderr)  # one line, whatever a library said
         return 2
     except KeyboardInterrupt:
         print("vpr_ros: interrupted", file=sys.stderr)

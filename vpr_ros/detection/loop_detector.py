@@ -175,7 +175,7 @@ class LoopDetector:
     def _candidates(self, sighting: Sighting) -> Iterator[Candidate]:
         """Yield the most similar places that were left before the query came back to them."""
         pairs = zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True)
-        left = ((place_id, cosine) for place_id, cosine in pairs if self._recent_past.has_left(sighting.query, place_id, cosine))
+        left = (pair for pair in pairs if self._recent_past.has_left(sighting.query, *pair))
         for rank, (place_id, cosine) in zip(range(self.settings.thresholds.top_k), left, strict=False):
             yield Candidate(sighting.query, self.place_map.place(place_id), cosine, rank)
 

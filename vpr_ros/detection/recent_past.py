@@ -17,9 +17,9 @@ _WATCHED_KEYFRAMES = 64
 class RecentPast:
     """Watches the places of the running session until they are left.
 
-    A place is left out while it is younger than ``exclude_recent_s``, among the last ``exclude_recent_keyframes``, or not
-    left. With odometry it is left once ``exclude_travel_m`` were travelled; without, once a keyframe since looked less
-    like it than the query does: until then its likeness is the slope of the present and no return.
+    A place is left out while it is younger than ``exclude_recent_s``, among the last ``exclude_recent_keyframes``, or
+    not left. With odometry it is left once ``exclude_travel_m`` were travelled; without, once a keyframe since looked
+    less like it than the query does: until then its likeness is the slope of the present and no return.
 
     Attributes:
         odometer: The way of the session so far.

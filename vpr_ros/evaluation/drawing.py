@@ -90,7 +90,7 @@ class TimeLine:
 def top_views(recording: Recording, marks: Sequence[Mark]) -> tuple[TopView, ...]:
     """Return the path as the truth and as odometry have it, as far as each is known."""
     views = (
-        _top_view("Where it really drove: the source's exact poses.", _world_pose, recording, marks),
+        _top_view("Where it really drove, by the poses that are its truth.", _world_pose, recording, marks),
         _top_view(
             "Where odometry says it drove. It drifts, and a loop shows by how much.", _odom_pose, recording, marks
         ),

@@ -13,6 +13,10 @@ _CONFIDENCE, _MOST_ITERATIONS = 0.999, 2000
 _LEAST_EPIPOLAR, _LEAST_HOMOGRAPHY, _LEAST_PNP = 9, 5, 5
 _PNP_ITERATIONS = 200
 
+# A homography of a pure rotation has a translation of rounding errors.
+_LEAST_LENGTH = 1e-9
+
+RotationAndDirection = tuple[NDArray[np.float64], NDArray[np.float64]]
 Model = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
@@ -78,15 +82,26 @@ def camera_pose(
 
 def decomposed(
     essential: NDArray[np.float64], query: NDArray[np.float64], match: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+) -> tuple[RotationAndDirection, ...]:
     """Return the rotation (3, 3) and unit translation (3,) of E that put most points in front of both cameras."""
     try:
         in_front, rotation, translation, _ = cv2.recoverPose(essential, query, match, np.eye(3))
     except cv2.error:
-        return None
-    if not in_front:
-        return None
-    return np.asarray(rotation, np.float64), np.asarray(translation, np.float64).ravel()
+        return ()
+    return ((np.asarray(rotation, np.float64), _unit(translation)),) if in_front else ()
+
+
+def decomposed_plane(matrix: NDArray[np.float64]) -> tuple[RotationAndDirection, ...]:
+    """Return the rotations and unit translations that a homography of the plane z = 1 may come from (up to four)."""
+    count, rotations, translations, _ = cv2.decomposeHomographyMat(matrix, np.eye(3))
+    sides = zip(rotations[:count], translations[:count], strict=True)
+    moving = ((np.asarray(r, np.float64), t) for r, t in sides if np.linalg.norm(t) > _LEAST_LENGTH)
+    return tuple((rotation, _unit(translation)) for rotation, translation in moving)
+
+
+def _unit(translation: Any) -> NDArray[np.float64]:
+    vector = np.asarray(translation, np.float64).ravel()
+    return vector / np.linalg.norm(vector)
 
 
 def _model(estimator: Any, query: NDArray[Any], match: NDArray[Any], *arguments: Any) -> Model | None:

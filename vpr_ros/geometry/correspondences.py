@@ -94,6 +94,14 @@ def correspondences(query: View, match: View, pairs: NDArray[np.int64]) -> tuple
     return sides.chosen(has_ray), has_ray
 
 
+def cross_matrices(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrices (n, 3, 3) with ``matrix @ w == cross(v, w)``."""
+    matrices = np.zeros((len(vectors), 3, 3))
+    matrices[:, 0, 1], matrices[:, 0, 2], matrices[:, 1, 2] = -vectors[:, 2], vectors[:, 1], -vectors[:, 0]
+    skew: NDArray[np.float64] = matrices - matrices.transpose(0, 2, 1)
+    return skew
+
+
 def _view_points(features: FeatureSet, camera: Camera, rows: NDArray[np.int64]) -> ViewPoints:
     pixels = features.keypoints[rows]
     plane = undistort(pixels, camera)

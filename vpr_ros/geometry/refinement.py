@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.core import Pose
 from vpr_ros.core.pose import rotation_exp
-from vpr_ros.geometry.correspondences import Correspondences, ViewPoints
+from vpr_ros.geometry.correspondences import Correspondences, ViewPoints, cross_matrices
 from vpr_ros.geometry.rules import GeometryRules
 
 _ITERATIONS = 15
@@ -141,21 +141,21 @@ def _carried(
     """
     source_turn, target_turn = state.turn if forward else state.turn[::-1]
     points = source.points
-    cross_points = _cross_matrices(points)
+    cross_points = cross_matrices(points)
     middle = points - source.readout[:, None] * (cross_points @ source_turn)
     rotation = state.rotation if forward else state.rotation.T
     if forward:
         turned = middle @ rotation.T
         arrived = turned + state.translation
-        by_pose = np.concatenate((np.broadcast_to(np.eye(3), (len(points), 3, 3)), -_cross_matrices(turned)), axis=2)
+        by_pose = np.concatenate((np.broadcast_to(np.eye(3), (len(points), 3, 3)), -cross_matrices(turned)), axis=2)
     else:
         lever = middle - state.translation
         arrived = lever @ rotation.T
         by_pose = np.concatenate(
-            (np.broadcast_to(-rotation, (len(points), 3, 3)), rotation @ _cross_matrices(lever)), axis=2
+            (np.broadcast_to(-rotation, (len(points), 3, 3)), rotation @ cross_matrices(lever)), axis=2
         )
     by_source = -(rotation @ cross_points) * source.readout[:, None, None]
-    cross_arrived = _cross_matrices(arrived)
+    cross_arrived = cross_matrices(arrived)
     by_target = cross_arrived * target_readout[:, None, None]
     turns = (by_source, by_target) if forward else (by_target, by_source)
     seen_there = arrived + target_readout[:, None] * (cross_arrived @ target_turn)
@@ -187,11 +187,3 @@ def _terms(
         (reprojection, slope, (reprojection**2).sum(axis=1)),
         (along[:, None], jacobian[:, 2:3] / sigma[:, None, None], along**2),
     )
-
-
-def _cross_matrices(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the matrices (n, 3, 3) with ``matrix @ w == cross(v, w)``."""
-    matrices = np.zeros((len(vectors), 3, 3))
-    matrices[:, 0, 1], matrices[:, 0, 2], matrices[:, 1, 2] = -vectors[:, 2], vectors[:, 1], -vectors[:, 0]
-    skew: NDArray[np.float64] = matrices - matrices.transpose(0, 2, 1)
-    return skew

@@ -23,6 +23,13 @@ class GeometryRules:
     inlier_px: float = setting(
         3.0, "A match agrees with the geometry if it is off by less than this, in working pixels.", low=0.1, high=50.0
     )
+    epipolar_px: float = setting(
+        1.0,
+        "Without depth a match agrees if it is nearer to its epipolar line than this, in working pixels: a line is "
+        "easily met by chance, and true matches of SIFT lie within a few tenths.",
+        low=0.1,
+        high=50.0,
+    )
     min_keypoints: int = setting(30, "An image with fewer keypoints is near-blank.", low=8)
     min_pose_inliers: int = setting(
         20,

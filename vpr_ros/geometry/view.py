@@ -32,6 +32,7 @@ class Degeneracy(Enum):
     TOO_FEW_POINTS = "too few points"
     PURE_ROTATION = "pure rotation"
     ONE_PLANE = "one plane"
+    AMBIGUOUS = "two poses fit"
     IDENTICAL_IMAGES = "identical images"
     IMPLAUSIBLE_DEPTH = "implausible depth"
 

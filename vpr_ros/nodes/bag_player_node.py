@@ -17,7 +17,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vpr_ros.core import Frame, VprError
 from vpr_ros.nodes.messages import (
@@ -31,9 +31,18 @@ from vpr_ros.nodes.messages import (
 from vpr_ros.nodes.qos import COMPLETE, reliable
 from vpr_ros.nodes.running import core_log_on, own_arguments, ros
 from vpr_ros.sources import Source, SourceOptions, open_source
+from vpr_ros.sources.bag_raw import RawMessage
 
 IMAGE, INFO, DEPTH, ODOMETRY = "camera/image_raw", "camera/camera_info", "camera/depth", "odom"
-_TYPES: dict[str, type[Any]] = {IMAGE: Image, INFO: CameraInfo, DEPTH: Image, ODOMETRY: Odometry}
+COMPRESSED = f"{IMAGE}/compressed"
+_TYPES: dict[str, type[Any]] = {
+    IMAGE: Image,
+    COMPRESSED: CompressedImage,
+    INFO: CameraInfo,
+    DEPTH: Image,
+    ODOMETRY: Odometry,
+}
+_ROLES = {"image": IMAGE, "camera_info": INFO, "depth": DEPTH, "odom": ODOMETRY}
 _ODOMETRY_FRAME = "odom"
 # Who subscribes to images and to more besides shows up on all topics within this time.
 _OTHER_TOPICS_S = 1.0
@@ -71,6 +80,22 @@ def messages_of(frame: Frame) -> Iterator[Timed]:
     yield Timed(IMAGE, frame.stamp_ns, image_message(frame.image, "rgb8", header))
 
 
+def recorded_messages(source: Source) -> Iterator[Timed] | None:
+    """Return a bag's messages as they were recorded, not decoded; None where the source is no bag."""
+    from vpr_ros.sources.bag import BagSource  # rosbags takes long to load
+
+    if not isinstance(source, BagSource):
+        return None
+    return (
+        Timed(COMPRESSED if _is_compressed_image(raw) else _ROLES[raw.topic_role], raw.stamp_ns, raw.cdr)
+        for raw in source.raw_messages()
+    )
+
+
+def _is_compressed_image(raw: RawMessage) -> bool:
+    return raw.topic_role == "image" and raw.msgtype.endswith("CompressedImage")
+
+
 class Player:
     """Publishes what is due, in order and at its pace."""
 
@@ -92,7 +117,10 @@ class Player:
         self.images = 0
 
     def wait_for_subscribers(self, topics: list[str]) -> None:
-        """Wait until each of ``topics`` has a subscriber, then a moment for the other topics to get theirs."""
+        """Wait until each of ``topics`` has a subscriber, then a moment for the other topics to get theirs.
+
+        The image topic stands for the compressed one as well.
+        """
         for topic in topics:
             self._wait_for(topic)
         soon_s = time.monotonic() + _OTHER_TOPICS_S
@@ -113,7 +141,7 @@ class Player:
                 return
             self._clock.publish(Clock(clock=stamp_of(item.stamp_ns)))
             self._publishers[item.topic].publish(item.message)
-            self.images += item.topic == IMAGE
+            self.images += item.topic in (IMAGE, COMPRESSED)
 
     def wait_until_received(self) -> bool:
         """Wait until every subscriber has every message; False if one does not take them."""
@@ -122,8 +150,9 @@ class Player:
 
     def _wait_for(self, topic: str) -> None:
         publisher = self._publishers[topic]
+        awaited = [publisher, self._publishers[COMPRESSED]] if topic == IMAGE else [publisher]
         say_s = time.monotonic() + _SAY_AGAIN_S
-        while not publisher.get_subscription_count() and not self._stop.wait(_ASK_AGAIN_S):
+        while not any(p.get_subscription_count() for p in awaited) and not self._stop.wait(_ASK_AGAIN_S):
             if time.monotonic() > say_s:
                 say_s += _SAY_AGAIN_S
                 self._node.get_logger().info(f"waiting for a subscriber of {publisher.topic_name}")
@@ -151,7 +180,8 @@ def _play(source: Source, player: Player, node: Node, options: argparse.Namespac
         log = at_end.enter_context(options.played.open("w", encoding="ascii")) if options.played else None
         if options.wait_for_subscribers:
             player.wait_for_subscribers(options.wait_for_subscribers)
-        player.play(_messages(source, log))
+        recorded = None if options.decoded or log else recorded_messages(source)
+        player.play(_messages(source, log) if recorded is None else recorded)
     is_whole = player.wait_until_received()
     drops = "".join(f", {count} {cause}" for cause, count in source.drops.items())
     say.info(f"played {player.images} images of {source.uri}{drops}")
@@ -211,7 +241,15 @@ def _parser() -> argparse.ArgumentParser:
         help=f"begin when these have one; none given begins at once (default {IMAGE}; there are {', '.join(_TYPES)})",
     )
     parser.add_argument(
-        "--played", type=Path, metavar="FILE", help="write a line 'frame stamp_ns' for each image that was played"
+        "--decoded",
+        action="store_true",
+        help="send a bag's images decoded, as rgb8, with the camera's own odometry; without it as they were recorded",
+    )
+    parser.add_argument(
+        "--played",
+        type=Path,
+        metavar="FILE",
+        help="write a line 'frame stamp_ns' for each image that was played; they are decoded then",
     )
     add_source_arguments(parser)
     return parser

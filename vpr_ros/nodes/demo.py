@@ -40,7 +40,7 @@ from vpr_ros.scoring import FramePoses, PoseRules, PoseTruth
 from vpr_ros.sources import open_source
 
 DEFAULT_SOURCE = "sim:"
-_DEFAULT_RATE = 4.0
+_DEFAULT_RATE = 3.0
 # DDS domains that a Linux machine's ephemeral ports leave free (docs.ros.org, "The ROS_DOMAIN_ID"); 0 is everybody's.
 _DOMAINS = range(1, 102)
 _TOPICS = {"image": "image_raw", "camera_info": "camera_info", "depth": "depth"}
@@ -189,7 +189,8 @@ def _teller(console: Console) -> Callable[[LoopClosure], None]:
         apart_s = seconds(closure.query_stamp_ns - closure.match_stamp_ns)
         console.print(
             f"  [green]loop[/green] keyframe {closure.query_id} shows {closure.match_id} again, seen {apart_s:.0f} s "
-            f"earlier: similarity {closure.similarity:.2f}, probability {closure.probability:.2f}"
+            f"earlier: similarity {closure.similarity:.2f}, {closure.inliers} inliers, p {closure.probability:.3f}",
+            soft_wrap=True,
         )
 
     return tell

@@ -12,12 +12,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vpr_ros.core import Pose, PoseError
 from vpr_ros.detection import Settings
-from vpr_ros.nodes.assembly import Exposure, FrameAssembler, Order, StampOrder, Tolerances, tolerance_ns
-from vpr_ros.nodes.messages import pose_of, stamp_ns_of
 from vpr_ros.nodes.mounting import Mounting, static_transform_type
 from vpr_ros.nodes.qos import STATIC_TRANSFORMS, FollowingSubscription
 from vpr_ros.nodes.vitals import Vitals
 from vpr_ros.nodes.watchdog import InputFacts, Publisher, Watchdog, why_silent, why_unmatched
+from vpr_ros.sources.assembly import Exposure, FrameAssembler, Order, StampOrder, Tolerances, tolerance_ns
+from vpr_ros.sources.messages import pose_of, stamp_ns_of
 
 # The executor's thread only hands on, but may have to wait for a processor: two seconds of images at 30 Hz. A shallow
 # history loses what a reliable publisher sent, and nobody counts it; the node's own queue drops and counts.

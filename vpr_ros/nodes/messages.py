@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -12,24 +11,17 @@ from geometry_msgs.msg import Point, PoseWithCovariance, PoseWithCovarianceStamp
 from geometry_msgs.msg import Pose as PoseMessage
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from vpr_msgs.msg import Decision as DecisionMessage
 from vpr_msgs.msg import Keyframe as KeyframeMessage
 from vpr_msgs.msg import LoopClosure as LoopClosureMessage
-from vpr_ros.core import NS_PER_S, Camera, CameraError, Decision, Frame, FrameError, Keyframe, LoopClosure, Pose
-from vpr_ros.nodes.assembly import Exposure
-from vpr_ros.sources import SourceError
-from vpr_ros.sources.image_codec import decode_compressed, decode_depth, decode_image
+from vpr_ros.core import NS_PER_S, Camera, Decision, Keyframe, LoopClosure, Pose
+from vpr_ros.sources.messages import pose_of, stamp_ns_of
 
 # What a covariance's first entry says where there is none (sensor_msgs/Imu has the same convention).
 _UNKNOWN_COVARIANCE = -1.0
-
-
-def stamp_ns_of(stamp: Time) -> int:
-    """Return a stamp in ns."""
-    return stamp.sec * NS_PER_S + stamp.nanosec
 
 
 def stamp_of(stamp_ns: int) -> Time:
@@ -41,93 +33,6 @@ def stamp_of(stamp_ns: int) -> Time:
 def header_of(stamp_ns: int, frame_id: str) -> Header:
     """Return a header."""
     return Header(stamp=stamp_of(stamp_ns), frame_id=frame_id)
-
-
-def frame_of(exposure: Exposure, index: int, notice: Callable[[str, str], None]) -> Frame:
-    """Decode an image and what arrived with it.
-
-    Depth or a calibration that is broken or of another size than the image is left out, and the frame is still good.
-
-    Args:
-        exposure: Image, and what belongs to it.
-        index: Its number.
-        notice: Called with a cause and a sentence for each part that is left out.
-
-    Raises:
-        ImageCodecError: The image is corrupt, or its encoding is unknown.
-        FrameError: The image is empty.
-    """
-    image = image_of(exposure.image)
-    return Frame(
-        index=index,
-        stamp_ns=stamp_ns_of(exposure.image.header.stamp),
-        image=image,
-        frame_id=exposure.image.header.frame_id or "camera",
-        camera=_fitting_camera(exposure.info, image.shape[:2], notice),
-        depth_m=_fitting_depth(exposure.depth, image.shape[:2], notice),
-        t_odom_camera=exposure.t_odom_camera,
-    )
-
-
-def image_of(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    """Return RGB, shape (height, width, 3), uint8.
-
-    Raises:
-        ImageCodecError: Corrupt, or of an unknown encoding.
-    """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.format, bytes(message.data))
-    if not message.data or not message.height or not message.width:
-        raise FrameError(f"image message is empty ({message.width} x {message.height}, {len(message.data)} bytes)")
-    return decode_image(
-        message.encoding, message.height, message.width, message.step, bytes(message.data), bool(message.is_bigendian)
-    )
-
-
-def depth_of(message: Image) -> NDArray[np.float32]:
-    """Return depth in metres, NaN = unknown, shape (height, width), float32.
-
-    Raises:
-        ImageCodecError: Corrupt, or neither 16UC1 nor 32FC1.
-    """
-    return decode_depth(
-        message.encoding, message.height, message.width, message.step, bytes(message.data), bool(message.is_bigendian)
-    )
-
-
-def camera_of(message: CameraInfo) -> Camera | None:
-    """Return the calibration, None where K is 0 (REP 104: uncalibrated).
-
-    A rectified topic has zero D and its intrinsics in P.
-
-    Raises:
-        CameraError: Unknown lens model, or values that no camera has.
-    """
-    k, d, p = list(message.k), [float(value) for value in message.d], list(message.p)
-    if not k[0] and not p[0]:
-        return None
-    is_rectified = not any(d) and p[0] > 0
-    fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if is_rectified else (k[0], k[4], k[2], k[5])
-    return Camera(
-        width=message.width,
-        height=message.height,
-        fx=fx,
-        fy=fy,
-        cx=cx,
-        cy=cy,
-        model=message.distortion_model or "plumb_bob",
-        distortion=() if is_rectified else tuple(d),
-    )
-
-
-def pose_of(message: PoseMessage) -> Pose:
-    """Return a pose.
-
-    Raises:
-        PoseError: NaN, or a quaternion that is none.
-    """
-    p, q = message.position, message.orientation
-    return Pose.from_xyz_quaternion([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
 
 
 def odometry_of(message: KeyframeMessage) -> Pose | None:
@@ -280,36 +185,6 @@ def keyframe_message(keyframe: Keyframe, *, with_descriptor: bool) -> KeyframeMe
         odometry=pose_message(keyframe.t_odom_camera),
         descriptor=array("f", keyframe.descriptor.tobytes()) if with_descriptor else array("f"),
     )
-
-
-def _fitting_camera(
-    message: CameraInfo | None, size: tuple[int, ...], notice: Callable[[str, str], None]
-) -> Camera | None:
-    try:
-        camera = None if message is None else camera_of(message)
-    except CameraError as error:
-        notice("bad calibration", str(error))
-        return None
-    if camera is not None and (camera.height, camera.width) != size:
-        seen = f"camera_info is for {camera.width} x {camera.height}, the image has {size[1]} x {size[0]}"
-        notice("calibration of another size", f"{seen}; it is used without")
-        return None
-    return camera
-
-
-def _fitting_depth(
-    message: Image | None, size: tuple[int, ...], notice: Callable[[str, str], None]
-) -> NDArray[np.float32] | None:
-    try:
-        depth_m = None if message is None else depth_of(message)
-    except SourceError as error:
-        notice("bad depth", str(error))
-        return None
-    if depth_m is not None and depth_m.shape != size:
-        seen = f"depth is {depth_m.shape[1]} x {depth_m.shape[0]}, the image {size[1]} x {size[0]}"
-        notice("depth of another size", f"{seen}; depth must be registered to the image, it is used without")
-        return None
-    return depth_m
 
 
 def _bytes_of(image: NDArray[np.generic]) -> array[int]:

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Pose
-
-# Frames between the robot's base and its camera; a longer chain is a loop in the tree.
-_MAX_LINKS = 50
+from vpr_ros.sources.bag_mounting import StaticTransforms
 
 
 def static_transform_type() -> type[Any] | None:
@@ -40,11 +38,11 @@ class Mounting:
         self._t_base_camera = t_base_camera
         self._say = say
         self._has_said = False
-        self._t_parent_child: dict[str, tuple[str, Pose]] = {}
+        self._transforms = StaticTransforms()
 
     def note_static_transform(self, parent: str, child: str, t_parent_child: Pose) -> None:
         """Remember a static transform."""
-        self._t_parent_child[_bare(child)] = (_bare(parent), t_parent_child)
+        self._transforms.note(parent, child, t_parent_child)
 
     def t_child_camera(self, child_frame: str, camera_frame: str) -> Pose | None:
         """Return the camera's pose in the frame whose poses odometry gives, None if it is not known."""
@@ -52,7 +50,7 @@ class Mounting:
             return Pose.identity()
         if self._t_base_camera is not None:
             return self._t_base_camera
-        return self._from_static_transforms(_bare(child_frame), _bare(camera_frame))
+        return self._transforms.t_child_camera(child_frame, camera_frame)
 
     def camera_pose(self, t_odom_child: Pose, child_frame: str, camera_frame: str) -> Pose:
         """Return the camera's pose in the odometry frame; the robot's own, said once, where the mounting is unknown."""
@@ -66,27 +64,6 @@ class Mounting:
                 "camera's own; set t_base_camera (x y z qx qy qz qw), or publish /tf_static"
             )
         return t_odom_child
-
-    def _from_static_transforms(self, base: str, camera: str) -> Pose | None:
-        """Chain the static transforms from the base to the camera: both are taken to a frame above them."""
-        above_base, above_camera = self._ancestors(base), self._ancestors(camera)
-        shared = next((frame for frame in above_camera if frame in above_base), None)
-        if shared is None:
-            return None
-        return above_base[shared].inverse() @ above_camera[shared]
-
-    def _ancestors(self, frame: str) -> dict[str, Pose]:
-        """Return ``t_ancestor_frame`` of the frame itself and all above it, nearest first."""
-        poses = {frame: Pose.identity()}
-        t_ancestor_frame = Pose.identity()
-        ancestor = frame
-        for _ in range(_MAX_LINKS):
-            if ancestor not in self._t_parent_child:
-                break
-            ancestor, t_parent_child = self._t_parent_child[ancestor]
-            t_ancestor_frame = t_parent_child @ t_ancestor_frame
-            poses[ancestor] = t_ancestor_frame
-        return poses
 
 
 def base_pose(

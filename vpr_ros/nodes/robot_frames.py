@@ -7,8 +7,9 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from std_msgs.msg import Header
 
 from vpr_ros.core import Relocalization
-from vpr_ros.nodes.messages import header_of, pose_stamped, stamp_ns_of
+from vpr_ros.nodes.messages import header_of, pose_stamped
 from vpr_ros.nodes.mounting import Mounting, base_pose
+from vpr_ros.sources.messages import stamp_ns_of
 
 
 class RobotFrames:

@@ -21,8 +21,9 @@ from vpr_msgs.msg import LoopClosure as LoopClosureMessage
 from vpr_ros.core import Decision, LoopClosure, Trajectory
 from vpr_ros.evaluation import Recording, SeenKeyframe, StageTiming
 from vpr_ros.evaluation.run import POSE_TOLERANCE_NS
-from vpr_ros.nodes.messages import decision_of, loop_closure_of, odometry_of, stamp_ns_of
+from vpr_ros.nodes.messages import decision_of, loop_closure_of, odometry_of
 from vpr_ros.nodes.qos import LATCHED, reliable
+from vpr_ros.sources.messages import stamp_ns_of
 
 DETECTOR = "loop_closure_node"
 _SPIN_S = 0.1

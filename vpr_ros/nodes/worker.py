@@ -20,11 +20,11 @@ from vpr_ros.core.settings import SettingsError
 from vpr_ros.detection import LoopDetector, Observation, RelocalizationAnswer, Relocalizer, Settings
 from vpr_ros.encoders import Encoder, open_encoder
 from vpr_ros.evaluation.run import open_map
-from vpr_ros.nodes.assembly import Exposure
 from vpr_ros.nodes.inbox import Inbox, Question
-from vpr_ros.nodes.messages import frame_of, image_of
 from vpr_ros.nodes.vitals import Vitals
 from vpr_ros.place_map import PlaceMap
+from vpr_ros.sources.assembly import Exposure
+from vpr_ros.sources.messages import frame_of, image_of
 
 Answer = TypeVar("Answer")
 _LOG = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import cast
 
 from vpr_ros.core import Frame, Trajectory
-from vpr_ros.sources.bag_assembly import Tolerances, tolerance_ns
+from vpr_ros.sources.assembly import Tolerances, tolerance_ns
 from vpr_ros.sources.bag_frames import AnyImage, FramePass, Window
-from vpr_ros.sources.bag_messages import CompressedImageMessage, ImageMessage
 from vpr_ros.sources.bag_mounting import RecordedMounting, StaticTransforms, TransformsMessage
 from vpr_ros.sources.bag_raw import RawMessage, RawPass
 from vpr_ros.sources.bag_reader import BagDamagedError, BagError, BagMessageError, BagReader, Record, Topic
 from vpr_ros.sources.bag_topics import ChosenTopics, choose_topics
+from vpr_ros.sources.messages import CompressedImageMessage, ImageMessage
 from vpr_ros.sources.source import SourceError, SourceOptions
 from vpr_ros.sources.window import empty_window, window_ns
 

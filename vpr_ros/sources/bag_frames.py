@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from vpr_ros.core import CameraError, Frame, FrameError, Pose, PoseError, VprError, seconds
-from vpr_ros.sources.bag_assembly import Exposure, FrameAssembler, Order, StampOrder, Tolerances
-from vpr_ros.sources.bag_messages import (
+from vpr_ros.sources.assembly import Exposure, FrameAssembler, Order, StampOrder, Tolerances
+from vpr_ros.sources.bag_reader import BagDamagedError, BagMessageError, Record
+from vpr_ros.sources.bag_topics import ChosenTopics
+from vpr_ros.sources.messages import (
     CameraInfoMessage,
     CompressedImageMessage,
     HeaderMessage,
@@ -20,8 +22,6 @@ from vpr_ros.sources.bag_messages import (
     pose_of,
     stamp_ns_of,
 )
-from vpr_ros.sources.bag_reader import BagDamagedError, BagMessageError, Record
-from vpr_ros.sources.bag_topics import ChosenTopics
 
 AnyImage = ImageMessage | CompressedImageMessage
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from vpr_ros.core import Pose, PoseError
-from vpr_ros.sources.bag_messages import HeaderMessage, Notice, QuaternionMessage, XyzMessage, pose_of_parts
+from vpr_ros.sources.messages import HeaderMessage, Notice, QuaternionMessage, XyzMessage, pose_of_parts
 
 # Frames between the robot's base and its camera; a longer chain is a loop in the tree.
 _MAX_LINKS = 50

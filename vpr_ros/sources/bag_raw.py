@@ -10,10 +10,10 @@ import numpy as np
 
 from vpr_ros.core import NS_PER_S, PoseError
 from vpr_ros.sources.bag_frames import OdometryMessage, Window
-from vpr_ros.sources.bag_messages import CompressedImageMessage, Notice, depth_of, pose_of
 from vpr_ros.sources.bag_mounting import StaticTransforms
 from vpr_ros.sources.bag_reader import STORE, BagDamagedError, BagMessageError, Record, Topic
 from vpr_ros.sources.bag_topics import COMPRESSED, IMAGE, ODOMETRY, ChosenTopics
+from vpr_ros.sources.messages import CompressedImageMessage, Notice, depth_of, pose_of
 from vpr_ros.sources.source import SourceError
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import cv2
@@ -26,6 +27,7 @@ from vpr_ros.sources.window import window_of_stamps
 __all__ = ["RouteFacts", "Simulator", "open_simulator", "routes"]
 
 _SCHEME = "sim:"
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class _Lamps:
 
 
 # Day lifts the levels' own light, which is made for suspense. Night leaves the lamps that shine by themselves, about
-# half of the rest, a sky with few stars, and a camera that turns up its gain: more noise, and the yellow of sodium lamps.
+# half of the rest, a sky with few stars, and a camera that turns up its gain: more noise, and sodium lamps' yellow.
 _LAMPS = {
     "day": _Lamps(1.0, 40, dark_sky=False, exposure=Exposure(noise=2.0, cast=(1.0, 1.0, 1.0))),
     "night": _Lamps(0.6, 36, dark_sky=True, exposure=Exposure(noise=6.0, cast=(1.0, 0.92, 0.8))),
@@ -52,13 +54,12 @@ _LIGHTS: dict[str, tuple[str, str]] = {  # lamps of the first lap, lamps of the 
 _SKIES = ("SKY1", "SKY2", "SKY3", "SKY4")  # the games' names
 _SKY_SHAPE = (128, 256)
 _STARS = 60
-# Key of the URI -> how its text is read, and what is allowed in words.
-_KEYS: dict[str, tuple[Callable[[str], object], str]] = {
-    "laps": (int, "1 to 20"),
-    "seed": (int, "a whole number from 0"),
-    "light": (str, ", ".join(_LIGHTS)),
-    "shift_m": (float, "metres to the left"),
-    "rate_hz": (float, "1 to 30"),
+_KEYS = {  # each key of the URI with what it may be
+    "laps": "1 to 20",
+    "seed": "a whole number from 0",
+    "light": ", ".join(_LIGHTS),
+    "shift_m": "metres to the left",
+    "rate_hz": "1 to 30",
 }
 
 
@@ -83,7 +84,7 @@ class _Wish:
         }
         for key, is_allowed in allowed.items():
             if not is_allowed:
-                raise SourceError(f"simulated robot: {key} is {getattr(self, key)}, expected {_KEYS[key][1]}")
+                raise SourceError(f"simulated robot: {key} is {getattr(self, key)}, expected {_KEYS[key]}")
 
 
 class Simulator:
@@ -196,8 +197,8 @@ def open_simulator(uri: str, options: SourceOptions) -> Simulator:
     route, wish = find_route(name), _wish(query)
     if abs(wish.shift_m) > route.facts.max_shift_m:
         raise SourceError(
-            f"simulated robot: shift_m is {wish.shift_m:g}, expected at most {route.facts.max_shift_m:g} to either side "
-            f"on route {route.facts.name}, or it hits a wall"
+            f"simulated robot: shift_m is {wish.shift_m:g}, expected at most {route.facts.max_shift_m:g} to either "
+            f"side on route {route.facts.name}, or it hits a wall"
         )
     doom_folder()
     return Simulator(uri, route, wish, options)
@@ -205,16 +206,26 @@ def open_simulator(uri: str, options: SourceOptions) -> Simulator:
 
 def _wish(query: str) -> _Wish:
     """Return the keys and values of a query, checked."""
-    wish = _Wish()
-    for key, text in parse_qsl(query, keep_blank_values=True):
+    texts = dict(parse_qsl(query, keep_blank_values=True))
+    for key in texts:
         if key not in _KEYS:
             raise SourceError(f"simulated robot: unknown key '{key}'; there are: {', '.join(_KEYS)}")
-        read, allowed = _KEYS[key]
-        try:
-            wish = replace(wish, **{key: read(text)})
-        except ValueError:
-            raise SourceError(f"simulated robot: {key} is '{text}', expected {allowed}") from None
-    return wish
+    plain = _Wish()
+    return _Wish(
+        laps=_number(int, "laps", texts, plain.laps),
+        seed=_number(int, "seed", texts, plain.seed),
+        light=texts.get("light", plain.light),
+        shift_m=_number(float, "shift_m", texts, plain.shift_m),
+        rate_hz=_number(float, "rate_hz", texts, plain.rate_hz),
+    )
+
+
+def _number(kind: Callable[[str], _Number], key: str, texts: dict[str, str], default: _Number) -> _Number:
+    """Return a key's number, or the default where the key is not given."""
+    try:
+        return kind(texts[key]) if key in texts else default
+    except ValueError:
+        raise SourceError(f"simulated robot: {key} is '{texts[key]}', expected {_KEYS[key]}") from None
 
 
 def _night_sky() -> bytes:

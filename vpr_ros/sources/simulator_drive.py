@@ -48,8 +48,7 @@ class Drive:
     def t_level_camera(self) -> tuple[Pose, ...]:
         """Return the camera's exact poses: the level's frame has x east, y north, z up, in metres."""
         yaw_rad = self.heading_steps * (2 * np.pi / HEADING_STEPS)
-        eyes = self.places + (0, 0, EYE_UNITS)
-        eyes_m = eyes / (UNITS_PER_M, UNITS_PER_M, HEIGHT_UNITS_PER_M)
+        eyes_m = np.add(self.places, (0, 0, EYE_UNITS)) / (UNITS_PER_M, UNITS_PER_M, HEIGHT_UNITS_PER_M)
         return tuple(level_camera(yaw, eye) for yaw, eye in zip(yaw_rad, eyes_m, strict=True))
 
 

@@ -39,14 +39,15 @@ _SWITCHED_OFF = ("hud", "weapon", "crosshair", "decals", "particles", "effects_s
 # 3 push number, 28 push argument, 283 SetActorPosition, 25 store its result, 276 SetActorAngle, 1 end (p_acs.h).
 _PUT_SCRIPT = (3, 0, 28, 0, 28, 1, 28, 2, 3, 0, 283, 25, 0, 3, 0, 28, 3, 276, 1)
 
-# How the engine is started: in a folder of its own, because it makes files where it runs, and so that the kernel ends it
-# with us even when we are killed (1 is PR_SET_PDEATHSIG in linux/prctl.h, 9 is SIGKILL).
+# How the engine is started: in a folder of its own, because it makes files where it runs; silent on standard output,
+# which is for results; and so that the kernel ends it with us even when we are killed (1 is PR_SET_PDEATHSIG in
+# linux/prctl.h, 9 is SIGKILL).
 _START = """#!/bin/sh
 cd {} && exec {} -IS -c '
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9)
 os.execv(sys.argv[1], sys.argv[1:])
-' {} "$@"
+' {} "$@" >/dev/null
 """
 
 
@@ -94,7 +95,9 @@ class DoomCamera:
                 game.init()
             except Exception as error:  # the binding's errors have no common root
                 game.close()
-                raise SourceError(f"the Doom engine did not start: {error}; try 'vpr_ros doctor'") from error
+                raise SourceError(
+                    f"the Doom engine did not start: {error}; 'vpr_ros doctor' says what is missing"
+                ) from error
         return cls(game)
 
     def look(self, *, x: float, y: float, floor_z: float, heading_step: int) -> NDArray[np.uint8]:
@@ -118,15 +121,15 @@ class DoomCamera:
             self._game.send_game_command(f"puke 1 {numbers} {angle}")
             self._game.advance_action(_TICS_A_LOOK)
             state = self._game.get_state()
+            image: NDArray[np.uint8] = np.asarray(state.screen_buffer)
+            seen: NDArray[np.float64] = np.asarray(state.game_variables)
         except Exception as error:
-            raise SourceError(f"the Doom engine ended: {error}; run it again") from error
-        seen = state.game_variables[:3]
+            raise SourceError(f"the Doom engine ended ({error}), expected an image; run it again") from error
         if np.abs(seen - (x, y, floor_z + EYE_UNITS)).max() > _REACHED_UNITS:
             raise SourceError(
                 f"the simulated robot is at {seen.round(1)}, expected {x:.1f} {y:.1f} {floor_z + EYE_UNITS:.1f}; "
                 "something is in the way: use a smaller shift_m"
             )
-        image: NDArray[np.uint8] = state.screen_buffer
         return image
 
     def wait(self, looks: int) -> None:

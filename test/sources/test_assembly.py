@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image
 
 from vpr_ros.core import Pose
-from vpr_ros.nodes.assembly import FrameAssembler, OdometryBuffer, Order, StampOrder, Tolerances
+from vpr_ros.sources.assembly import FrameAssembler, OdometryBuffer, Order, StampOrder, Tolerances
 
 MS = 1_000_000
 TOLERANCES = Tolerances(depth_ns=20 * MS, odometry_ns=100 * MS, wait_s=0.5)

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from vpr_ros.core import NS_PER_S, Pose, Trajectory
-from vpr_ros.sources.bag_messages import CameraInfoMessage, CompressedImageMessage, ImageMessage
+from vpr_ros.sources.messages import CameraInfoMessage, CompressedImageMessage, ImageMessage
 
 # More images than this never wait; at 30 Hz it is two seconds of them.
 _MAX_WAITING = 64
