@@ -1,6 +1,7 @@
 """``vpr_ros loops`` and ``vpr_ros evaluate`` on real images."""
 
 import json
+import re
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_people_get_a_table_a_verdict_and_the_refusals(vpr_ros, images, office):
     assert "frame 1" in done.stdout
     assert "28 images gave 28 keyframes" in done.stdout
     assert "Refused candidates by stage:" in done.stdout
-    assert done.stderr == ""
+    assert re.fullmatch(r"(\d+ of 28 images\n)*", done.stderr), "progress of a slow machine, nothing else"
 
 
 def test_decisions_report_and_result_are_written_where_asked(vpr_ros, office, tmp_path):

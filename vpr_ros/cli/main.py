@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import vpr_ros
-from vpr_ros.cli import bench, completion, doctor, evaluate, loops, maps, models, retrieve, sources
+from vpr_ros.cli import (
+    bench,
+    calibrate,
+    completion,
+    doctor,
+    evaluate,
+    loops,
+    maps,
+    models,
+    relocalize,
+    retrieve,
+    sources,
+)
 
 _ABOUT = """\
 Find out when a robot is back where it has been: loop closure and relocalization by visual place recognition.
@@ -44,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vpr_ros {vpr_ros.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (loops, retrieve, evaluate, models, maps, sources, doctor, bench, completion):
+    for group in (loops, retrieve, relocalize, evaluate, calibrate, models, maps, sources, doctor, bench, completion):
         group.add_commands(commands)
     return parser
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vpr_ros.detection import Settings
-    from vpr_ros.evaluation import Judge
-    from vpr_ros.scoring import PoseFile, PoseRules
+    from vpr_ros.evaluation import Judge, Recording
+    from vpr_ros.scoring import PoseFile, PoseRules, Truth
     from vpr_ros.sources import Source, SourceOptions
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -144,6 +146,23 @@ def judge(arguments: argparse.Namespace, source: Source) -> Judge:
     if arguments.poses is None:
         return unjudged
     return judge_by_poses(poses(arguments.poses, source), pose_rules(arguments))
+
+
+def truth(arguments: argparse.Namespace, source: Source) -> Callable[[Recording], Truth]:
+    """Return what gives the truth of a run over a source, with its files read.
+
+    Raises:
+        UsageError: No truth was given.
+        TruthError: A file can't be read or does not fit, or the source carries no poses.
+    """
+    from vpr_ros.cli.errors import UsageError
+    from vpr_ros.evaluation import truth_by_poses, truth_by_revisits
+
+    if arguments.revisits is not None:
+        return truth_by_revisits(arguments.revisits, source)
+    if arguments.poses is None:
+        raise UsageError("truth is needed here; give --poses FILE, --poses source, or --revisits FILE")
+    return truth_by_poses(poses(arguments.poses, source), pose_rules(arguments))
 
 
 def poses(given: str, source: Source) -> PoseFile:

@@ -42,7 +42,7 @@ class Thresholds:
         0.0, "Margin stage: similarity over that of the best distinct rival of the same query.", low=-2.0, high=2.0
     )
     background_similarity: float = setting(
-        0.82,
+        0.90,
         "Cosine that two different places of one environment reach; stands for the rival where the map has none yet.",
         low=-1.0,
         high=1.0,

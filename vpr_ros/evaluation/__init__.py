@@ -2,6 +2,7 @@
 
 from vpr_ros.evaluation.assessment import Assessment, Mark, Standing, assess, standing_of
 from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
+from vpr_ros.evaluation.calibrating import Calibration, all_seen, calibrate
 from vpr_ros.evaluation.checkup import Checkup, Finding, check_installation
 from vpr_ros.evaluation.encoder_list import EncoderList, EncoderState, encoder_list
 from vpr_ros.evaluation.judging import (
@@ -10,9 +11,12 @@ from vpr_ros.evaluation.judging import (
     frame_names,
     judge_by_poses,
     judge_by_revisits,
+    truth_by_poses,
+    truth_by_revisits,
     unjudged,
 )
 from vpr_ros.evaluation.recording import Recording, SeenFrames, SeenKeyframe, StageTiming
+from vpr_ros.evaluation.relocalization import RelocalizationRun, relocalize, score_relocalization
 from vpr_ros.evaluation.report import Section, headline, render_report, section_of, summary
 from vpr_ros.evaluation.requirements import Requirement, RequirementError
 from vpr_ros.evaluation.results import (
@@ -25,6 +29,7 @@ from vpr_ros.evaluation.results import (
     bench_result,
     decisions_as_lines,
     loops_result,
+    relocalization_result,
     retrieval_result,
     to_json,
     write_whole,
@@ -36,6 +41,7 @@ __all__ = [
     "Assessment",
     "BenchRow",
     "Benchmark",
+    "Calibration",
     "Checkup",
     "EncoderList",
     "EncoderState",
@@ -46,6 +52,7 @@ __all__ = [
     "MapCheck",
     "Mark",
     "Recording",
+    "RelocalizationRun",
     "Requirement",
     "RequirementError",
     "Result",
@@ -57,8 +64,10 @@ __all__ = [
     "SeenKeyframe",
     "StageTiming",
     "Standing",
+    "all_seen",
     "assess",
     "bench_result",
+    "calibrate",
     "carried_poses",
     "check_installation",
     "decisions_as_lines",
@@ -69,17 +78,22 @@ __all__ = [
     "judge_by_revisits",
     "loops_result",
     "open_map",
+    "relocalization_result",
+    "relocalize",
     "render_report",
     "retrieval_result",
     "retrieve",
     "retrieve_sequence",
     "run_recording",
+    "score_relocalization",
     "section_of",
     "stage_timing",
     "standing_of",
     "summary",
     "thumbnails_of",
     "to_json",
+    "truth_by_poses",
+    "truth_by_revisits",
     "unjudged",
     "write_whole",
 ]

@@ -63,8 +63,8 @@ def bench_encode(
 
 def _peers(name: str) -> dict[str, Encode]:
     peers: dict[str, Encode] = {}
-    # Read when torch is loaded. Its threads spin while they wait, and where anything else wants a core, each of its many
-    # small operators then waits for a time slice: 20 times as slow. Ours does not spin either.
+    # Read when torch is loaded. Its threads spin while they wait, and where anything else wants a core, each of its
+    # many small operators then waits for a time slice: 20 times as slow. Ours does not spin either.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from vpr_ros.evaluation.peers.torchvision_encoder import TorchvisionEncoder

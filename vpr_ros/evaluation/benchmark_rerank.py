@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,9 +22,6 @@ from vpr_ros.reranking import (
     open_vocabulary,
     spatial_score,
 )
-
-if TYPE_CHECKING:
-    from vpr_ros.evaluation.peers.patch_netvlad import PeerMatcher
 
 THREADS = 2
 CANDIDATES = 10
@@ -119,15 +116,11 @@ def _score_all(
 def _peer(query: PatchDescriptors, candidates: Sequence[PatchDescriptors]) -> Callable[[], list[float]] | None:
     """Return the authors' scoring of the same arrays, as they would have read them; None without their package."""
     try:
-        import torch
-
-        from vpr_ros.evaluation.peers.patch_netvlad import PeerMatcher
+        from vpr_ros.evaluation.peers.patch_netvlad import peer_scoring
     except (ImportError, RuntimeError):
-        return None
-    matcher: PeerMatcher = PeerMatcher("spatial", [_SIZE], _ROWS, _COLUMNS)
-    asked = [torch.from_numpy(query.scales[0].vectors)]
-    stored = [[torch.from_numpy(np.ascontiguousarray(one.scales[0].vectors.T))] for one in candidates]
-    return lambda: [matcher.scores(asked, one)[0] for one in stored]
+        return None  # a robot has no torch
+    vectors = [one.scales[0].vectors for one in candidates]
+    return peer_scoring(_SIZE, _ROWS, _COLUMNS, query.scales[0].vectors, vectors)
 
 
 def _views(count: int) -> list[PatchDescriptors]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from vpr_ros.core import Pose
 from vpr_ros.evaluation.assessment import Assessment, assess
 from vpr_ros.evaluation.recording import POSE_TOLERANCE_NS, Recording, SeenKeyframe
-from vpr_ros.scoring import FrameNames, PoseFile, PoseRules, PoseTruth, TruthError, read_revisits
+from vpr_ros.scoring import FrameNames, PoseFile, PoseRules, PoseTruth, Truth, TruthError, read_revisits
 from vpr_ros.sources import Source
 
 # Takes what a run gave; returns it, with what truth adds for drawing, and its assessment, None without truth.
@@ -27,8 +27,29 @@ def judge_by_revisits(path: Path, source: Source) -> Judge:
     Raises:
         TruthError: The table can't be read or does not fit the source.
     """
+    truth_of = truth_by_revisits(path, source)
+    return lambda recording: (recording, assess(recording, truth_of(recording)))
+
+
+def truth_by_revisits(path: Path, source: Source) -> Callable[[Recording], Truth]:
+    """Return what gives the truth of a run by a table of revisits.
+
+    Raises:
+        TruthError: The table can't be read or does not fit the source.
+    """
     truth = read_revisits(path, frame_names(source))
-    return lambda recording: (recording, assess(recording, truth))
+    return lambda _: truth
+
+
+def truth_by_poses(poses: PoseFile, rules: PoseRules) -> Callable[[Recording], Truth]:
+    """Return what gives the truth of a run by where the camera really was."""
+
+    def truth_of(recording: Recording) -> Truth:
+        seen = recording.seen
+        where = poses.at_frames(seen.frames, seen.stamps_ns, timed=seen.timed)
+        return PoseTruth(where, rules, about=f"Poses of {poses.name}")
+
+    return truth_of
 
 
 def judge_by_poses(poses: PoseFile, rules: PoseRules) -> Judge:
@@ -36,13 +57,8 @@ def judge_by_poses(poses: PoseFile, rules: PoseRules) -> Judge:
 
     The judge itself raises ``TruthError`` where the poses turn out not to fit the frames that came.
     """
-
-    def judge(recording: Recording) -> tuple[Recording, Assessment | None]:
-        seen = recording.seen
-        where = poses.at_frames(seen.frames, seen.stamps_ns, timed=seen.timed)
-        return _placed(recording, poses), assess(recording, PoseTruth(where, rules, about=f"Poses of {poses.name}"))
-
-    return judge
+    truth_of = truth_by_poses(poses, rules)
+    return lambda recording: (_placed(recording, poses), assess(recording, truth_of(recording)))
 
 
 def carried_poses(source: Source) -> PoseFile:

@@ -15,6 +15,7 @@ from vpr_ros.core import Decision, LoopClosure, VprError
 from vpr_ros.evaluation.assessment import Assessment
 from vpr_ros.evaluation.benchmark import Benchmark
 from vpr_ros.evaluation.recording import Recording, StageTiming
+from vpr_ros.evaluation.relocalization import LocatedFrame, RelocalizationFigures, RelocalizationRun
 from vpr_ros.evaluation.retrieval import Retrieval
 from vpr_ros.scoring import Truth
 
@@ -141,6 +142,56 @@ class EvaluationResult:
     runs: tuple[LoopsResult, ...]
     unmet: tuple[str, ...]
     report: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelocalizationAnswerResult:
+    """The answer to one frame.
+
+    Attributes:
+        query: Frame index in the source, 0-based.
+        known: Whether a place was named.
+        match: Its id in the map, None where the place is unknown.
+        t_map_camera: ``x y z qx qy qz qw``, None without a pose.
+        covariance: 36 numbers, row by row, None without a pose.
+        probability: That it is this place; 0 where the place is unknown.
+    """
+
+    query: int
+    known: bool
+    match: int | None
+    t_map_camera: tuple[float, ...] | None
+    covariance: tuple[float, ...] | None
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class RelocalizationResult:
+    """The standing of ``vpr_ros relocalize``."""
+
+    queries: int
+    answers: tuple[RelocalizationAnswerResult, ...]
+    truth: RelocalizationFigures | None
+
+
+def relocalization_result(run: RelocalizationRun, figures: RelocalizationFigures | None) -> RelocalizationResult:
+    """Return the result of a run, judged where there is truth."""
+    return RelocalizationResult(len(run.answers), tuple(map(_answer_result, run.answers)), figures)
+
+
+def _answer_result(located: LocatedFrame) -> RelocalizationAnswerResult:
+    if not located.answer.known:
+        return RelocalizationAnswerResult(located.query, False, None, None, None, 0.0)
+    best = located.answer.hypotheses[0]
+    pose, covariance = best.t_map_camera, best.covariance
+    return RelocalizationAnswerResult(
+        query=located.query,
+        known=True,
+        match=best.match_id,
+        t_map_camera=None if pose is None else tuple(pose.xyz_quaternion.tolist()),
+        covariance=None if covariance is None else tuple(np.ravel(covariance).tolist()),
+        probability=best.probability,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Epipolar geometry of rays: Sampson distances, their minimisation over the five unknowns, and the best rotation.
 
-Many starts are refined at once: arrays begin with one row a start."""
+Many starts are refined at once: arrays begin with one row a start.
+"""
 
 from __future__ import annotations
 
@@ -83,14 +84,16 @@ def _ranked(
 
 
 def covariance_of(
-    seen: Correspondences, rotation: NDArray[np.float64], translation: NDArray[np.float64], rules: GeometryRules
+    seen: Correspondences, rotation: NDArray[np.float64], translation: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the covariance (6, 6) of one pose from the residuals: x y z in units of the baseline, then rotation.
 
     It is singular along the baseline, whose length is 1 by definition.
     """
     residual, _ = sampson(essential_of(rotation[None], translation[None]), seen)
-    normal, _, _, basis = _normal_equations(seen, rotation[None], translation[None], _noise(residual, rules))
+    # The root mean square, not the median: residuals of real images have longer tails than normal ones.
+    noise_px = np.maximum(np.sqrt((residual**2).sum(axis=1) / max(1, len(seen) - 5)), _LEAST_NOISE_PX)
+    normal, _, _, basis = _normal_equations(seen, rotation[None], translation[None], noise_px)
     tangent = np.zeros((6, 5))
     tangent[:3, :2], tangent[3:, 2:] = basis[0], np.eye(3)
     covariance: NDArray[np.float64] = tangent @ np.linalg.pinv(normal[0], hermitian=True) @ tangent.T

@@ -23,7 +23,7 @@ from vpr_ros.geometry.view import Degeneracy
 # Two poses that explain the matches about equally well, and whose directions are farther apart than this (15 degrees),
 # can't be told apart.
 _DISTINCT_COSINE, _MOST_COST_RATIO = 0.966, 1.15
-# Starts beside those of MAGSAC: half the directions to the 26 neighbours in a cube (the other half are their opposites).
+# Starts beside those of MAGSAC: the directions to 13 of the 26 neighbours in a cube; the others are their opposites.
 _DIRECTIONS = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (z, y, x) > (0, 0, 0)])
 _DIRECTIONS = _DIRECTIONS / np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
 
@@ -52,8 +52,8 @@ def two_view_fit(seen: Correspondences, rules: GeometryRules) -> TwoViewFit:
     """Return the pose up to scale, or the name of what keeps it from being told.
 
     MAGSAC's essential matrices, the poses of the best homography and a few directions all around are refined, and the
-    best is taken: among large walls MAGSAC alone often ends beside the best pose. Pure rotation fixes no translation, one plane leaves two
-    poses (Hartley and Zisserman 2004, section 13.4): both are named, and no pose is given.
+    best is taken: among large walls MAGSAC alone often ends beside the best pose. Pure rotation fixes no translation,
+    one plane leaves two poses (Hartley and Zisserman 2004, section 13.4): both are named, and no pose is given.
     """
     pixel = float(np.median(seen.query.pixel + seen.match.pixel) / 2) if len(seen) else 1.0
     plane = homography(seen.query.plane, seen.match.plane, tolerance=rules.inlier_px * pixel)
@@ -65,7 +65,7 @@ def two_view_fit(seen: Correspondences, rules: GeometryRules) -> TwoViewFit:
     degeneracy = _degeneracy(seen, fits, None if plane is None else plane[1], rules)
     if degeneracy is not Degeneracy.NO:
         return TwoViewFit(agrees, residual_px, degeneracy)
-    covariance = covariance_of(seen.chosen(agrees), fits.rotation[0], fits.translation[0], rules)
+    covariance = covariance_of(seen.chosen(agrees), fits.rotation[0], fits.translation[0])
     t_match_query = Pose.from_rotation_translation(fits.rotation[0], fits.translation[0])
     return TwoViewFit(agrees, residual_px, degeneracy, t_match_query, covariance)
 

@@ -107,7 +107,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     if run.lost:
         console.print(f"not whole: {run.lost}", markup=False)
     console.print(f"report: {report.resolve()}", markup=False, soft_wrap=True)
-    return 0 if not run.lost and standing_of(run.recording, run.assessment) in ("sound", "unjudged") else 1
+    return 0 if not run.lost and standing_of(run.assessment) in ("sound", "unjudged") else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -43,6 +43,24 @@ class PeerMatcher:
             match: Unit columns of each size, (dim, windows), as they store them.
         """
         return [-float(score) for score in self._matcher.match(query, match)[0]]
+
+
+def peer_scoring(
+    size: int, rows: int, columns: int, query: NDArray[np.float32], candidates: Sequence[NDArray[np.float32]]
+) -> Callable[[], list[float]]:
+    """Return their spatial scoring of a query against candidates, arrays already where their scripts read them to.
+
+    Args:
+        size: Window size.
+        rows: Of the feature map.
+        columns: Of the feature map.
+        query: Unit rows, (windows, dim).
+        candidates: The same, of each candidate.
+    """
+    matcher = PeerMatcher("spatial", [size], rows, columns)
+    asked = [torch.from_numpy(query)]
+    stored = [[torch.from_numpy(np.ascontiguousarray(one.T))] for one in candidates]
+    return lambda: [matcher.scores(asked, one)[0] for one in stored]
 
 
 def peer_model(state_dict: dict[str, Tensor], sizes: Sequence[int]) -> nn.Module:

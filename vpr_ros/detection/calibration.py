@@ -1,0 +1,161 @@
+"""Fitting the policy: from labelled pairs to the weights of what the stages saw, and how far to trust its word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core import Recipe
+from vpr_ros.detection.policy import FIGURES, Policy, PolicyError
+
+_LEAST_OF_A_KIND = 20  # fewer right or wrong pairs say too little
+# Weight of a unit prior on each standardised weight: keeps what separates perfectly from growing without end.
+_RIDGE = 1.0
+_ITERATIONS = 60
+_CONVERGED = 1e-8
+_BINS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPairs:
+    """Pairs of keyframes whose truth is known.
+
+    Attributes:
+        figures: What the stages saw of each pair, by name; a figure is missing where its stage did not run.
+        is_same_place: Shape (n,), bool.
+    """
+
+    figures: Sequence[Mapping[str, float]]
+    is_same_place: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        """Check the lengths once."""
+        assert len(self.figures) == len(self.is_same_place), "one label a pair"
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Pairs to which a policy gives about the same probability.
+
+    Attributes:
+        count: How many.
+        said: Their mean probability.
+        true: The share of them that show the same place.
+    """
+
+    count: int
+    said: float
+    true: float
+
+
+def fit_policy(pairs: LabelledPairs, recipe: Recipe, name: str) -> Policy:
+    """Return the logistic regression that explains the labels (ridge penalty; no weight below zero).
+
+    Each pair also counts, at a quarter of the weight, as if one of the stages had not run: so the policy knows what it
+    loses without it. No figure may speak against a pair for being larger: what looks so in one recording is chance.
+
+    Args:
+        pairs: Right and wrong pairs.
+        recipe: Of the encoder that was used.
+        name: Where the pairs come from, for people.
+
+    Raises:
+        PolicyError: Too few right or wrong pairs.
+    """
+    right = int(pairs.is_same_place.sum())
+    if min(right, len(pairs.is_same_place) - right) < _LEAST_OF_A_KIND:
+        raise PolicyError(
+            f"{right} right and {len(pairs.is_same_place) - right} wrong pairs are too few to calibrate by, expected "
+            f"{_LEAST_OF_A_KIND} of each; take a longer recording that comes back to places"
+        )
+    figures, stages = list(FIGURES), list(dict.fromkeys(FIGURES.values()))
+    values, here = _columns(pairs.figures, figures)
+    design, weights, labels = _with_absences(values, here, stages, figures, pairs.is_same_place)
+    scale = np.where(design.std(axis=0) > 0, design.std(axis=0), 1.0)
+    solution = _non_negative_logistic(design / scale, labels, weights, free=len(stages) + 1)
+    solution = solution / np.append(1.0, scale[1:])
+    bias, absent, found = solution[0], solution[1 : len(stages) + 1], solution[len(stages) + 1 :]
+    return Policy(
+        name=name,
+        encoder_sha256=recipe.weights_sha256,
+        bias=float(bias),
+        weights=dict(zip(figures, found.tolist(), strict=True)),
+        absent=dict(zip(stages, absent.tolist(), strict=True)),
+    )
+
+
+def reliability(policy: Policy, pairs: LabelledPairs) -> tuple[ReliabilityBin, ...]:
+    """Return how often a policy is right where it gives 0 to 0.1, 0.1 to 0.2, and so on; empty bins are left out."""
+    said = np.array([policy.probability(figures) for figures in pairs.figures])
+    bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
+    return tuple(
+        ReliabilityBin(int(mask.sum()), float(said[mask].mean()), float(pairs.is_same_place[mask].mean()))
+        for mask in (bins == number for number in range(_BINS))
+        if mask.any()
+    )
+
+
+def _columns(
+    figures: Sequence[Mapping[str, float]], names: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return each figure of each pair, shape (pairs, names), 0 where it is missing, and where it is there."""
+    values = np.array([[seen.get(name, np.nan) for name in names] for seen in figures], np.float64)
+    here = np.isfinite(values)
+    return np.where(here, values, 0.0), here
+
+
+def _with_absences(
+    values: NDArray[np.float64],
+    here: NDArray[np.bool_],
+    stages: Sequence[str],
+    names: Sequence[str],
+    is_same_place: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the design matrix (1, absence of each stage, figures), weights and labels; each stage is left out once."""
+    owner = np.array([stages.index(FIGURES[name]) for name in names])
+    gone = np.stack([~here[:, owner == stage].any(axis=1) for stage in range(len(stages))], axis=1)
+    blocks, weights = [], []
+    for left_out in (None, *range(len(stages))):
+        missing = gone.copy()
+        if left_out is not None:
+            missing[:, left_out] = True
+        kept = np.where(missing[:, owner], 0.0, values)
+        blocks.append(np.hstack([np.ones((len(values), 1)), missing, kept]))
+        weights.append(np.full(len(values), 1.0 if left_out is None else 0.25))
+    repeats = len(stages) + 1
+    return np.vstack(blocks), np.concatenate(weights), np.tile(is_same_place.astype(np.float64), repeats)
+
+
+def _non_negative_logistic(
+    design: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64], *, free: int
+) -> NDArray[np.float64]:
+    """Return the solution with columns from ``free`` on at least 0: the most negative is taken out until none is."""
+    used = np.ones(design.shape[1], np.bool_)
+    while True:
+        solution = np.zeros(design.shape[1])
+        solution[used] = _logistic(design[:, used], labels, weights)
+        bounded = np.where(np.arange(len(solution)) >= free, solution, 0.0)
+        if bounded.min() >= 0:
+            return solution
+        used[int(np.argmin(bounded))] = False
+
+
+def _logistic(
+    design: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the ridge logistic regression by Newton's method; the first column, the bias, is not penalised."""
+    solution = np.zeros(design.shape[1])
+    penalty = np.full(design.shape[1], _RIDGE)
+    penalty[0] = 1e-6
+    for _ in range(_ITERATIONS):
+        said = 1 / (1 + np.exp(-np.clip(design @ solution, -30, 30)))
+        gradient = design.T @ (weights * (labels - said)) - penalty * solution
+        curvature = (design * (weights * said * (1 - said))[:, None]).T @ design + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        solution = solution + step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
+        if np.abs(step).max() < _CONVERGED:
+            break
+    return solution
