@@ -20,5 +20,6 @@ for pin in sorted(f"{i['metadata']['name']}=={i['metadata']['version']}".lower()
 PY
   } > "$name.txt"
   rm "$report"
+  [ "$name" = demo ] || { echo patchnetvlad==0.1.8 >> "$name.txt"; LC_ALL=C sort -o "$name.txt" "$name.txt"; }
   echo "$name.txt: $(grep -c == "$name.txt") pins" >&2
 done

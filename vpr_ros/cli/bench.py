@@ -24,6 +24,9 @@ def add_commands(commands: Commands) -> None:
     group = commands.add_parser("bench", help="measure speed against named peers", description=_ABOUT)
     benches = group.add_subparsers(title="benchmarks", metavar="NAME", required=True)
     encode = benches.add_parser("encode", help="an image to a descriptor", description="Time of encoding an image.")
+    rerank = benches.add_parser(
+        "rerank", help="re-ranking candidates", description="Time of describing and scoring patches."
+    )
     search = benches.add_parser("search", help="search in maps of several sizes", description="Time of a search.")
     growth = benches.add_parser(
         "growth", help="adding places while the map grows", description="Time of adding a place while the map grows."
@@ -34,7 +37,13 @@ def add_commands(commands: Commands) -> None:
         description=f"Time of the whole path by stage, and ORB with brute-force matching.\n\n{options.SOURCE_HELP}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for parser, run in ((encode, run_encode), (search, run_search), (growth, run_growth), (pipeline, run_pipeline)):
+    for parser, run in (
+        (encode, run_encode),
+        (rerank, run_rerank),
+        (search, run_search),
+        (growth, run_growth),
+        (pipeline, run_pipeline),
+    ):
         add_json_option(parser)
         parser.set_defaults(run=run)
     options.add_encoder_options(encode)
@@ -54,6 +63,13 @@ def run_encode(arguments: argparse.Namespace) -> int:
     with progress("images", 0) as advance:
         benchmark = bench_encode(name, arguments.engine or "auto", on_image=advance)
     return _print(arguments, benchmark)
+
+
+def run_rerank(arguments: argparse.Namespace) -> int:
+    """Measure re-ranking."""
+    from vpr_ros.evaluation.benchmark_rerank import bench_rerank
+
+    return _print(arguments, bench_rerank())
 
 
 def run_search(arguments: argparse.Namespace) -> int:

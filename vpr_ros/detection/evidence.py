@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from vpr_ros.core import Frame, Keyframe, Recipe
 from vpr_ros.encoders import Encoding
+from vpr_ros.encoders.weights import user_folder
 from vpr_ros.geometry import FeatureSet, GeometryRules, SiftFeatures, Verification, View, verify
 from vpr_ros.place_map import PlaceMap
 from vpr_ros.reranking import PatchDescriptors, PatchVocabulary, describe, open_vocabulary, spatial_score
@@ -46,7 +47,7 @@ class Evidence:
         self.no_patches = "" if patches else "switched off"
         if patches:
             try:
-                self._vocabulary = open_vocabulary(recipe)
+                self._vocabulary = open_vocabulary(recipe, (user_folder(),))
             except RerankingError as error:
                 self.no_patches = str(error)
         self._extractor = SiftFeatures() if features else None

@@ -55,6 +55,17 @@ def _mixvpr(dim: int, channels: int, rows: int, drive_id: str) -> _Entry:
     )
 
 
+def _netvlad(trained_on: str, file_name: str, dim: int) -> _Entry:
+    released = tuple(f"{name}_WPCA{dim}.pth" for name in dict.fromkeys((file_name, trained_on)))
+    return _Entry(
+        name=f"netvlad-{trained_on}-{dim}",
+        about=f"NetVLAD of Patch-NetVLAD (CVPR 2021), VGG16, {trained_on.title()}, {dim}-D",
+        licence="MIT",
+        checkpoint_stems=(f"netvlad-{trained_on}-{dim}", *released),
+        where=f"https://huggingface.co/TobiasRobotics/Patch-NetVLAD ('{released[0]}.tar')",
+    )
+
+
 _TABLE = {
     entry.name: entry
     for entry in (
@@ -69,6 +80,8 @@ _TABLE = {
         _mixvpr(4096, 1024, 4, "1vuz3PvnR7vxnDDLQrdHJaOA04SQrtk5L"),
         _mixvpr(512, 256, 2, "1khiTUNzZhfV2UUupZoIsPIbsMRBYVDqj"),
         _mixvpr(128, 64, 2, "1DQnefjk1hVICOEYPwE4-CZAZOvi1NSJz"),
+        *(_netvlad("mapillary", "mapillary", dim) for dim in (128, 512, 4096)),
+        *(_netvlad("pittsburgh", "pitts", dim) for dim in (128, 512, 4096)),
     )
 }
 

@@ -10,13 +10,15 @@ from vpr_ros.core import Recipe
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.gem import load_gem_lite
 from vpr_ros.encoders.models.mixvpr_checkpoint import load_mixvpr
+from vpr_ros.encoders.models.vgg16_netvlad import load_vgg16_netvlad
 
 
 def load_network(name: str, checkpoint: Path) -> tuple[nn.Module, Recipe]:
     """Return the network of a checkpoint, in eval mode, and its recipe.
 
     Args:
-        name: ``gem-lite``, or ``mixvpr`` for the variant that the file holds, or ``mixvpr-<dim>``, which must be it.
+        name: ``gem-lite``; ``netvlad-<trained on>-<dim>``; or ``mixvpr`` for the variant that the file holds, or
+            ``mixvpr-<dim>``, which must be it.
         checkpoint: Its trained weights.
 
     Raises:
@@ -24,7 +26,8 @@ def load_network(name: str, checkpoint: Path) -> tuple[nn.Module, Recipe]:
     """
     if name == "gem-lite":
         return load_gem_lite(checkpoint)
-    network, recipe = load_mixvpr(checkpoint)
+    network: nn.Module
+    network, recipe = load_vgg16_netvlad(checkpoint) if name.startswith("netvlad-") else load_mixvpr(checkpoint)
     if name not in ("mixvpr", recipe.name):
         raise EncoderError(f"'{checkpoint}' holds {recipe.name}, expected {name}; take --encoder {recipe.name}")
     return network, recipe
