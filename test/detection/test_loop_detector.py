@@ -55,9 +55,9 @@ def test_one_image_that_happens_to_look_like_an_old_one_closes_no_loop():
 
     assert not closures
     refused = next(d for d in decisions if (d.query_id, d.match_id) == (50, 10))
-    assert refused.stage == "probability"
+    assert refused.stage == "sequence"
     assert refused.value < refused.threshold
-    assert "sequence margin" in refused.reason
+    assert "in a row" in refused.reason
 
 
 def twin_corridors():
@@ -132,7 +132,7 @@ def test_every_candidate_ends_as_one_decision_and_a_query_closes_one_loop_at_mos
         assert d.match_id < d.query_id
         assert d.reason
         assert 0 <= d.probability <= 1
-        assert d.accepted or d.value < d.threshold or d.stage == "probability"
+        assert d.accepted or d.value < d.threshold or d.stage in ("sequence", "probability")
 
 
 def test_what_waits_when_the_session_ends_is_refused_and_says_why():

@@ -15,7 +15,7 @@ from vpr_ros.place_map import PlaceMap
 def relocalizer_on(tmp_path):
     """Make a relocalizer on a map of spots. A world's images are blank, so its policy goes by the margin alone."""
     policy = tmp_path / "policy.yaml"
-    policy.write_text(policy_as_yaml(Policy("by margin", bias=-6.0, weights={"margin": 60.0}), {}))
+    policy.write_text(policy_as_yaml(Policy("by margin", bias=-6.0, weights={"margin": 120.0}), {}))
 
     def make(alike, spots):
         world = World(alike, noise=0.0)

@@ -245,7 +245,7 @@ class TestInvariants:
         for depth in ("both", "none"):
             found = verify(*scene.views(noise_px=noise, depth=depth, seed=seed))
             assert (found.t_match_query is None) == (found.covariance is None) == (found.kind is Kind.NONE)
-            assert (found.degeneracy is Degeneracy.NO) == (found.t_match_query is not None)
+            assert found.t_match_query is not None or found.degeneracy is not Degeneracy.NO
             assert found.reason
             if found.covariance is not None:
                 assert np.allclose(found.covariance, found.covariance.T)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import overload
 
@@ -162,9 +163,9 @@ def rotation_log(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return axis times angle (3,) of a rotation matrix, angle in [0, pi] rad."""
     quaternion = quaternion_from_rotation(rotation)
     sine = float(np.linalg.norm(quaternion[:3]))
-    if sine < _SMALL_ANGLE_RAD:
-        return 2 * quaternion[:3]
-    return quaternion[:3] * (2 * np.arctan2(sine, quaternion[3]) / sine)
+    ratio = 2.0 if sine < _SMALL_ANGLE_RAD else 2 * math.atan2(sine, quaternion[3]) / sine
+    axis_angle: NDArray[np.float64] = ratio * quaternion[:3]
+    return axis_angle
 
 
 def rotation_exp(axis_angle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -172,6 +173,7 @@ def rotation_exp(axis_angle: NDArray[np.float64]) -> NDArray[np.float64]:
     angle = float(np.linalg.norm(axis_angle))
     x, y, z = axis_angle if angle < _SMALL_ANGLE_RAD else axis_angle / angle
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    if angle < _SMALL_ANGLE_RAD:
-        return np.eye(3) + cross
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    rotation: NDArray[np.float64] = np.eye(3) + cross
+    if angle >= _SMALL_ANGLE_RAD:
+        rotation = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
+    return rotation

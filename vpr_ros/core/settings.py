@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from vpr_ros.core.errors import VprError
 
@@ -64,10 +64,10 @@ class SettingFacts:
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         if wanted is tuple and isinstance(value, Iterable) and not isinstance(value, str):
-            return cast("Value", tuple(value))
+            return tuple(value)
         if wanted is not type(value):
             raise SettingsError(f"{self.name} is {value!r}, a {type(value).__name__}; expected a {wanted.__name__}")
-        return cast("Value", value)
+        return value
 
     def _in_range(self, value: float) -> bool:
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
@@ -97,7 +97,8 @@ def setting(
 def settings_of(group: type[_Dataclass]) -> Iterator[SettingFacts]:
     """Yield the facts of each setting of a group, in order."""
     for f in fields(group):
-        yield SettingFacts(name=f.name, default=f.default, **f.metadata)
+        default: Any = f.default  # each field has one, see setting()
+        yield SettingFacts(name=f.name, default=default, **f.metadata)
 
 
 def build_settings(group: type[_Group], values: Mapping[str, object]) -> _Group:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ _RIDGE = 1.0
 _ITERATIONS = 60
 _CONVERGED = 1e-8
 _BINS = 10
+_LEAST_ACCEPTED, _MOST_POINTS = 0.5, 50
+_LEAST_STEP = 0.05  # knots of the curve are at least this far apart, in log-odds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,13 +80,71 @@ def fit_policy(pairs: LabelledPairs, recipe: Recipe, name: str) -> Policy:
     solution = _non_negative_logistic(design / scale, labels, weights, free=len(stages) + 1)
     solution = solution / np.append(1.0, scale[1:])
     bias, absent, found = solution[0], solution[1 : len(stages) + 1], solution[len(stages) + 1 :]
-    return Policy(
+    linear = Policy(
         name=name,
         encoder_sha256=recipe.weights_sha256,
         bias=float(bias),
         weights=dict(zip(figures, found.tolist(), strict=True)),
         absent=dict(zip(stages, absent.tolist(), strict=True)),
     )
+    said = np.array([linear.log_odds(seen) for seen in pairs.figures])
+    curved = replace(linear, curve=isotonic_curve(said, pairs.is_same_place))
+    return replace(curved, accepted=accepted_precision(curved, pairs))
+
+
+def accepted_precision(policy: Policy, pairs: LabelledPairs) -> tuple[tuple[float, float], ...]:
+    """Return for each probability the share that is right of all pairs at least as probable, both ascending.
+
+    Of n pairs with k right ones it is (k + 1/2) / (n + 1).
+    """
+    said = np.array([policy.probability(figures) for figures in pairs.figures])
+    points: list[tuple[float, float]] = []
+    for least in np.unique(said[said >= _LEAST_ACCEPTED]):
+        right = pairs.is_same_place[said >= least]
+        precision = (right.sum() + 0.5) / (len(right) + 1)
+        points.append((float(least), float(max(precision, points[-1][1] if points else 0.0))))
+    return tuple(points[:: max(1, len(points) // _MOST_POINTS)] + points[-1:]) if points else ()
+
+
+def isotonic_curve(log_odds: NDArray[np.float64], is_same_place: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """Return what log-odds turned out to mean, ascending (Zadrozny and Elkan 2002: pool adjacent violators).
+
+    A line through figures is right in the middle and too modest at its ends, where a map's closures live. Each pooled
+    block of n pairs with k right ones is level at (k + 1/2) / (n + 1), so that a few right ones are no certainty.
+    """
+    order = np.argsort(log_odds, kind="stable")
+    blocks: list[_Block] = []
+    for x, y in zip(log_odds[order].tolist(), is_same_place[order].tolist(), strict=True):
+        blocks.append(_Block(1, float(y), x, x))
+        while len(blocks) > 1 and blocks[-2].share >= blocks[-1].share:
+            last = blocks.pop()
+            blocks[-1] = blocks[-1].pooled(last)
+    curve: list[tuple[float, float]] = []
+    for block in blocks:
+        probability = max((block.right + 0.5) / (block.count + 1), curve[-1][1] if curve else 0.0)
+        for edge in (block.first, block.last):
+            x = max(edge, curve[-1][0] + _LEAST_STEP) if curve else edge
+            if x <= block.last:
+                curve.append((x, probability))
+    return tuple(curve)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Neighbouring pairs that share one probability."""
+
+    count: int
+    right: float
+    first: float
+    last: float
+
+    @property
+    def share(self) -> float:
+        return self.right / self.count
+
+    def pooled(self, other: _Block) -> _Block:
+        """Return this block and the next one as one."""
+        return _Block(self.count + other.count, self.right + other.right, self.first, other.last)
 
 
 def reliability(policy: Policy, pairs: LabelledPairs) -> tuple[ReliabilityBin, ...]:

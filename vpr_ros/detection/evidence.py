@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
-from vpr_ros.core import Frame, Keyframe, Recipe
+from vpr_ros.core import Frame, Keyframe, Recipe, VprError
 from vpr_ros.encoders import Encoding
 from vpr_ros.encoders.weights import user_folder
 from vpr_ros.geometry import FeatureSet, GeometryRules, SiftFeatures, Verification, View, verify
@@ -18,12 +19,17 @@ from vpr_ros.reranking.errors import RerankingError
 _KEPT_KEYFRAMES = 128
 _KEPT_PAIRS = 1024
 
+_LOG = logging.getLogger(__name__)
 Value = TypeVar("Value")
 Key = TypeVar("Key")
+_Column: TypeAlias = Literal["patches", "features"]
 
 
 class Evidence:
     """Takes patches and features from frames, and compares pairs of keyframes by them.
+
+    What the map holds of a place and can't be read or compared counts as absent, and is told: one damaged place must
+    not cost the frames that look like it.
 
     Attributes:
         no_patches: Why nothing can be re-ranked, empty where it can.
@@ -55,6 +61,7 @@ class Evidence:
         self._features: _Kept[int, FeatureSet | None] = _Kept(_KEPT_KEYFRAMES)
         self._scores: _Kept[tuple[int, int], float | None] = _Kept(_KEPT_PAIRS)
         self._verifications: _Kept[tuple[int, int], Verification | None] = _Kept(_KEPT_PAIRS)
+        self._damage: dict[tuple[_Column, int], str] = {}
 
     def patches_of(self, encoding: Encoding) -> PatchDescriptors | None:
         """Return the patch descriptors of an image, None where nothing can be re-ranked."""
@@ -67,41 +74,73 @@ class Evidence:
         return None if self._extractor is None else self._extractor.extract(frame.image, frame.depth_m)
 
     def rerank_score(self, query: Keyframe, match: Keyframe) -> float | None:
-        """Return how well the patches of two keyframes agree, in [0, 1]; None where one has none."""
+        """Return how well the patches of two keyframes agree, in [0, 1]; None as ``why_no_score`` says."""
         return self._scores.get((query.id, match.id), lambda: self._score(query, match))
 
     def verification(self, query: Keyframe, match: Keyframe) -> Verification | None:
-        """Return what geometry says of two keyframes; None where one has no features."""
+        """Return what geometry says of two keyframes; None as ``why_no_verification`` says."""
         return self._verifications.get((query.id, match.id), lambda: self._verify(query, match))
+
+    def why_no_score(self, query: Keyframe, match: Keyframe) -> str:
+        """Return why two keyframes can't be re-ranked, one clause for people."""
+        return self.no_patches or self._why_absent("patches", query, match)
+
+    def why_no_verification(self, query: Keyframe, match: Keyframe) -> str:
+        """Return why two keyframes can't be verified, one clause for people."""
+        return "switched off" if self._extractor is None else self._why_absent("features", query, match)
+
+    def strength(self, query_id: int, match_id: int) -> float:
+        """Return how well geometry held for a pair that was verified before: share of inliers times coverage.
+
+        0 for a pair that was not looked at: nothing is computed for it.
+        """
+        seen = self._verifications.peek((query_id, match_id))
+        return 0.0 if seen is None else seen.inlier_ratio * seen.coverage
 
     def _score(self, query: Keyframe, match: Keyframe) -> float | None:
         ours, theirs = self._patches_of(query), self._patches_of(match)
         if ours is None or theirs is None or self._vocabulary is None:
             return None
-        return spatial_score(ours, theirs, self._vocabulary.window_weights).score
+        weights = self._vocabulary.window_weights
+        return self._unless_damaged("patches", match.id, lambda: spatial_score(ours, theirs, weights).score)
 
     def _verify(self, query: Keyframe, match: Keyframe) -> Verification | None:
         ours, theirs = self._features_of(query), self._features_of(match)
         if ours is None or theirs is None or self._extractor is None:
             return None
-        return verify(View(ours, query.camera), View(theirs, match.camera), self._rules)
+        views = View(ours, query.camera), View(theirs, match.camera)
+        return self._unless_damaged("features", match.id, lambda: verify(*views, self._rules))
 
     def _patches_of(self, keyframe: Keyframe) -> PatchDescriptors | None:
         def read() -> PatchDescriptors | None:
             content = keyframe.patches or self._stored(keyframe.id, self._place_map.patches)
             return PatchDescriptors.from_bytes(content) if content else None
 
-        return self._patches.get(keyframe.id, read)
+        return self._patches.get(keyframe.id, lambda: self._unless_damaged("patches", keyframe.id, read))
 
     def _features_of(self, keyframe: Keyframe) -> FeatureSet | None:
         def read() -> FeatureSet | None:
             content = keyframe.features or self._stored(keyframe.id, self._place_map.features)
             return FeatureSet.from_bytes(content) if content else None
 
-        return self._features.get(keyframe.id, read)
+        return self._features.get(keyframe.id, lambda: self._unless_damaged("features", keyframe.id, read))
 
     def _stored(self, place_id: int, column: Callable[[int], bytes | None]) -> bytes | None:
         return column(place_id) if place_id < len(self._place_map) else None
+
+    def _unless_damaged(self, column: _Column, place_id: int, read: Callable[[], Value]) -> Value | None:
+        """Return what is read of a place; None where it can't be, which is noted and warned of once."""
+        try:
+            return read()
+        except VprError as error:
+            if (column, place_id) not in self._damage:
+                self._damage[column, place_id] = f"keyframe {place_id}: {error}"
+                _LOG.warning("%s can't be used, %s", column, self._damage[column, place_id])
+            return None
+
+    def _why_absent(self, column: _Column, query: Keyframe, match: Keyframe) -> str:
+        noted = (self._damage.get((column, keyframe.id)) for keyframe in (match, query))
+        return next((why for why in noted if why), f"one of the two was stored without {column}")
 
 
 class _Kept(Generic[Key, Value]):
@@ -110,6 +149,10 @@ class _Kept(Generic[Key, Value]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def peek(self, key: Key) -> Value | None:
+        """Return the value of a key, None if it is not here."""
+        return self._values.get(key)
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """Return the value of a key, made if it is not here."""

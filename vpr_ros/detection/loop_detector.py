@@ -181,7 +181,8 @@ class LoopDetector:
 
     def _judge_waiting(self) -> tuple[tuple[Decision, ...], tuple[LoopClosure, ...]]:
         """Judge all that is open, query by query; a query closes one loop at most, its best."""
-        judged = [judge(waiting.candidate, self._stages, self._context, self._policy) for waiting in self._waiting]
+        # The newest query first: what geometry says of it supports those before it.
+        judged = [judge(w.candidate, self._stages, self._context, self._policy) for w in reversed(self._waiting)][::-1]
         self._waiting = []
         decisions: list[Decision] = []
         closures: list[LoopClosure] = []

@@ -36,7 +36,7 @@ class Odometer:
         self._ids = np.empty(0, np.int64)
         self._travelled_m = np.empty(0)
         self._turned_rad = np.empty(0)
-        self._last: Keyframe | None = None
+        self._last: Pose | None = None
 
     @property
     def travelled_m(self) -> NDArray[np.float64]:
@@ -49,7 +49,7 @@ class Odometer:
         self._ids = np.append(self._ids, keyframe.id)
         self._travelled_m = np.append(self._travelled_m, travelled_m)
         self._turned_rad = np.append(self._turned_rad, turned_rad)
-        self._last = keyframe
+        self._last = keyframe.t_odom_camera or self._last
 
     def travelled_to_m(self, keyframe: Keyframe) -> float:
         """Return the length of the way from the session's start to a keyframe that comes next, in metres."""
@@ -76,10 +76,10 @@ class Odometer:
         )
 
     def _to(self, keyframe: Keyframe) -> tuple[float, float]:
-        if self._last is None:
+        if not len(self._ids):
             return 0.0, 0.0
         travelled_m, turned_rad = float(self._travelled_m[-1]), float(self._turned_rad[-1])
-        if self._last.t_odom_camera is None or keyframe.t_odom_camera is None:
+        before, now = self._last, keyframe.t_odom_camera
+        if before is None or now is None:  # a gap in odometry is bridged by the next keyframe that has it again
             return travelled_m, turned_rad
-        before, now = self._last.t_odom_camera, keyframe.t_odom_camera
         return travelled_m + before.distance_m(now), turned_rad + before.angle_rad(now)

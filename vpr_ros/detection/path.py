@@ -15,7 +15,7 @@ from vpr_ros.detection.stages import (
     Stage,
 )
 
-STAGE_NAMES = ("similarity", "margin", "rerank", "sequence", "geometry", "odometry", "agreement", "probability")
+STAGE_NAMES = ("similarity", "margin", "rerank", "geometry", "odometry", "sequence", "agreement", "probability")
 
 
 def build_stages(thresholds: Thresholds, policy: Policy, without: tuple[str, ...] = ()) -> tuple[Stage, ...]:
@@ -24,9 +24,9 @@ def build_stages(thresholds: Thresholds, policy: Policy, without: tuple[str, ...
         SimilarityStage(thresholds),
         MarginStage(thresholds),
         RerankStage(thresholds),
-        SequenceStage(thresholds),
         GeometryStage(thresholds),
         OdometryStage(thresholds),
+        SequenceStage(thresholds),
         AgreementStage(thresholds),
         ProbabilityStage(policy, thresholds.target_precision),
     )

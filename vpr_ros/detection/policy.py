@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from vpr_ros.core import Recipe, VprError, share_path
 from vpr_ros.core.settings import setting
@@ -57,6 +60,9 @@ class Thresholds:
         low=1,
         high=100,
     )
+    max_view_angle_deg: float = setting(
+        50.0, "Geometry stage: two views that are turned farther from each other close no loop.", low=0.0, high=180.0
+    )
     odometry_drift: float = setting(
         0.1, "Odometry stage: most that odometry is off, as a share of the way travelled and turned.", low=0.0, high=1.0
     )
@@ -79,6 +85,12 @@ class Thresholds:
     )
     verify_candidates: int = setting(3, "Rerank stage: this many best places of a query are looked at further.", low=1)
     min_inliers: int = setting(0, "Geometry stage: local features that agree; fewer are refused outright.", low=0)
+    min_sequence_margin: float = setting(
+        0.03,
+        "Sequence stage: mean margin over the best distinct rival, asked where no odometry and no metric pose vouch.",
+        low=-2.0,
+        high=2.0,
+    )
     target_precision: float = setting(
         0.99, "Probability stage: share of accepted closures that shall be right.", low=0.5, high=0.9999
     )
@@ -90,10 +102,15 @@ FIGURES: dict[str, str] = {
     "margin": "margin",
     "rerank": "rerank",
     "sequence": "sequence",
+    "support": "sequence",
     "inliers": "geometry",
     "inlier_ratio": "geometry",
     "coverage": "geometry",
 }
+# Log-odds of a metric pose that enough features agree with: two look-alikes seldom agree in size. Not calibrated: no
+# labelled recording with depth may be learned from. RTAB-Map's default takes 20 inliers as proof (Vis/MinInliers).
+_METRIC_LOG_ODDS = 3.0
+METRIC_INLIERS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,10 @@ class Policy:
     Attributes:
         name: Where it comes from, for people.
         encoder_sha256: Weights of the encoder whose similarities it knows; empty for any.
+        curve: Log-odds and the probability they turned out to mean, both ascending, straight between and flat beyond;
+            empty where log-odds are taken at their word.
+        accepted: Probability and the share that was right of all pairs at least as probable, both ascending; empty
+            where a probability is asked to reach the precision itself.
         bias: Log-odds before anything was seen.
         weights: Log-odds a unit of each figure; a figure that is not named has no say.
         absent: Log-odds where a stage did not run, in place of its figures.
@@ -116,6 +137,8 @@ class Policy:
     weights: Mapping[str, float]
     absent: Mapping[str, float] = field(default_factory=dict)
     encoder_sha256: str = ""
+    curve: tuple[tuple[float, float], ...] = ()
+    accepted: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Check the names and numbers once."""
@@ -126,16 +149,34 @@ class Policy:
             raise PolicyError(
                 f"policy '{self.name}' holds NaN or infinite weights; fit it again with vpr_ros calibrate"
             )
+        self._check_curve()
+
+    def _check_curve(self) -> None:
+        points = [number for knot in self.curve for number in knot]
+        ascends = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(self.curve))
+        if not all(map(math.isfinite, points)) or not ascends or not all(0 <= knot[1] <= 1 for knot in self.curve):
+            raise PolicyError(
+                f"policy '{self.name}' has a curve that does not ascend within 0 to 1; run 'vpr_ros calibrate' again"
+            )
 
     def log_odds(self, figures: Mapping[str, float]) -> float:
         """Return the log-odds of what was seen; a figure that is missing counts as its stage being absent."""
         gone = {stage for name, stage in FIGURES.items() if name in self.weights and name not in figures}
         seen = sum(w * figures[name] for name, w in self.weights.items() if FIGURES[name] not in gone)
-        return self.bias + seen + sum(self.absent.get(stage, 0.0) for stage in gone)
+        metric = _METRIC_LOG_ODDS * figures.get("metric", 0.0)
+        return self.bias + seen + metric + sum(self.absent.get(stage, 0.0) for stage in gone)
+
+    def threshold(self, target_precision: float) -> float:
+        """Return the probability from which on the accepted closures as a whole reach a precision."""
+        return next((least for least, precision in self.accepted if precision >= target_precision), target_precision)
 
     def probability(self, figures: Mapping[str, float]) -> float:
         """Return the probability that two keyframes show one place, in [0, 1]."""
-        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.log_odds(figures)))))
+        log_odds = self.log_odds(figures)
+        if not self.curve:
+            return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
+        said, meant = np.array(self.curve).T
+        return float(np.interp(log_odds, said, meant))
 
     def explain(self, figures: Mapping[str, float]) -> str:
         """Return the figures that have a say, in words."""
@@ -143,7 +184,7 @@ class Policy:
         return ", ".join(said) or "nothing"
 
 
-_WORDS = {"inlier_ratio": "share of inliers", "sequence": "sequence margin"}
+_WORDS = {"inlier_ratio": "share of inliers", "sequence": "sequence margin", "support": "support by neighbours"}
 
 
 def _shown(name: str, value: float) -> str:
@@ -155,9 +196,13 @@ def _shown(name: str, value: float) -> str:
 UNCALIBRATED = Policy(
     name="uncalibrated",
     bias=-2.0,
-    weights={"sequence": 60.0, "inliers": 1.5, "coverage": 4.0},
+    weights={"sequence": 80.0, "inliers": 1.5, "coverage": 4.0},
     absent={"geometry": 0.0, "sequence": 0.0},
 )
+
+
+# What a file that is another YAML, or hardly one, makes the two readers raise beside errors of their own.
+_NOT_A_POLICY = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 def read_policy(path: Path) -> Policy:
@@ -171,8 +216,8 @@ def read_policy(path: Path) -> Policy:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return dacite.from_dict(Policy, content["policy"], dacite.Config(strict=True, cast=[float]))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, dacite.DaciteError, KeyError, TypeError, ValueError) as error:
+        return dacite.from_dict(Policy, content["policy"], dacite.Config(strict=True, cast=[float, tuple]))
+    except (OSError, yaml.YAMLError, dacite.DaciteError, *_NOT_A_POLICY) as error:
         seen = " ".join(str(error).split())
         raise PolicyError(
             f"can't read policy {path}: {seen}; expected a file that 'vpr_ros calibrate' wrote"
@@ -212,6 +257,8 @@ def policy_as_yaml(policy: Policy, notes: Mapping[str, object]) -> str:
             "bias": round(policy.bias, 4),
             "weights": {name: round(value, 4) for name, value in policy.weights.items()},
             "absent": {name: round(value, 4) for name, value in policy.absent.items()},
+            "curve": [[round(x, 4), round(y, 5)] for x, y in policy.curve],
+            "accepted": [[round(x, 5), round(y, 5)] for x, y in policy.accepted],
         },
         "notes": dict(notes),
     }

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Candidate
+from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import Memory, Sighting
 
 # Places passed per keyframe: half to double the speed of the earlier drive, either way (a robot may reverse).
@@ -21,6 +22,9 @@ _SPEEDS = np.array([-2.0, -1.5, -1.0, -0.75, -0.5, 0.5, 0.75, 1.0, 1.5, 2.0])
 _JITTER = np.array([-1, 0, 1])
 _STRAIGHT = 1
 UNSEEN = -1.0
+# Geometry of neighbours is asked this many keyframes to either side, and the best few of them count.
+_SUPPORT_REACH = 3
+_SUPPORTERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,20 @@ def best_run(candidate: Candidate, memory: Memory, length: int) -> Run:
     margins = _line_margins(candidate.match.id, sightings, centre, memory, length)
     jittered, straight = margins.max(axis=2), margins[..., _STRAIGHT]
     return Run(_best_mean(jittered, centre, length), _best_mean(straight, centre, length), is_final)
+
+
+def support(candidate: Candidate, memory: Memory, evidence: Evidence) -> float:
+    """Return how well geometry held between the keyframes around the query and the places around the match, in [0, 1].
+
+    The mean of the three best neighbours of the query in time; one that saw no place near the match counts 0.
+    """
+    query_id, match = candidate.query.id, candidate.match
+    strengths = [0.0] * _SUPPORTERS
+    for offset in (*range(-_SUPPORT_REACH, 0), *range(1, _SUPPORT_REACH + 1)):
+        reach = 2 * abs(offset) + 1
+        near = (m for m in memory.candidates(query_id + offset) if abs(m - match.id) <= reach)
+        strengths.append(max((evidence.strength(query_id + offset, m) for m in near), default=0.0))
+    return sum(sorted(strengths)[-_SUPPORTERS:]) / _SUPPORTERS
 
 
 def _best_mean(margins: NDArray[np.float32], centre: int, length: int) -> float:

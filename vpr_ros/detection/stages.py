@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from vpr_ros.core import Candidate
+from vpr_ros.core import Candidate, Pose
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import Memory
 from vpr_ros.detection.odometer import Odometer
-from vpr_ros.detection.policy import Policy, Thresholds
-from vpr_ros.detection.sequence import UNSEEN, best_run
+from vpr_ros.detection.policy import METRIC_INLIERS, Policy, Thresholds
+from vpr_ros.detection.sequence import UNSEEN, best_run, support
 from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
@@ -159,7 +159,7 @@ class RerankStage:
         """Ask whether the patches of the two images lie alike, and whether those of other places do so more."""
         score = context.evidence.rerank_score(candidate.query, candidate.match)
         if score is None:
-            return skipped(context.evidence.no_patches or "one of the two was stored without patches")
+            return skipped(context.evidence.why_no_score(candidate.query, candidate.match))
         figures = {"rerank": score}
         if score < self._threshold:
             reason = f"patches agree to {score:.3f}, asked {self._threshold:.3f}"
@@ -187,19 +187,26 @@ class GeometryStage:
     def __init__(self, thresholds: Thresholds) -> None:
         """Take the thresholds."""
         self._threshold = thresholds.min_inliers
+        self._most_turned_rad = math.radians(thresholds.max_view_angle_deg)
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether the two images can be two views of one scene."""
         seen = context.evidence.verification(candidate.query, candidate.match)
         if seen is None:
-            return skipped("one of the two was stored without features")
+            return skipped(context.evidence.why_no_verification(candidate.query, candidate.match))
         if seen.degeneracy is Degeneracy.NEAR_BLANK:
             return skipped(seen.reason)
         figures = {
             "inliers": math.log1p(seen.inliers),
             "inlier_ratio": seen.inlier_ratio,
             "coverage": seen.coverage,
+            "metric": float(seen.metric and seen.inliers >= METRIC_INLIERS),
         }
+        turned_rad = 0.0 if seen.t_match_query is None else seen.t_match_query.angle_rad(Pose.identity())
+        if turned_rad > self._most_turned_rad:
+            reason = f"the views are turned by {math.degrees(turned_rad):.0f} degrees, "
+            reason += f"at most {math.degrees(self._most_turned_rad):.0f} are one place"
+            return Verdict(Outcome.REFUSED, -turned_rad, -self._most_turned_rad, reason, figures)
         outcome = Outcome.PASSED if seen.inliers >= self._threshold else Outcome.REFUSED
         return Verdict(outcome, seen.inliers, self._threshold, f"{seen.reason}; asked {self._threshold}", figures)
 
@@ -207,23 +214,40 @@ class GeometryStage:
 class SequenceStage:
     """The same loop seen by consecutive keyframes, in an order that a robot can drive.
 
-    It weighs in the probability and refuses nothing by itself: who turns on the spot passes no places in order.
+    Where another place looks as much like the last keyframes, the images alone can't tell: the candidate is refused,
+    unless odometry allows the one and not the other, or a metric pose says that sizes agree as well.
     """
 
     name = "sequence"
 
     def __init__(self, thresholds: Thresholds) -> None:
-        """Take the window."""
+        """Take window and threshold."""
         self._length = thresholds.sequence_length
+        self._threshold = thresholds.min_sequence_margin
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
-        """Ask whether the keyframes around the query see the places around the match."""
+        """Ask whether the keyframes around the query see the places around the match, and geometry agrees there."""
         run = best_run(candidate, context.memory, self._length)
         reason = f"mean margin {run.value:.3f} over {self._length} keyframes in a row"
         if run.value == UNSEEN:
             reason = f"fewer than {self._length} keyframes to look at"
-        figures = {"sequence": max(run.value, _LEAST_RUN), "sequence_is_final": float(run.is_final)}
-        return Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
+        figures = {
+            "sequence": max(run.value, _LEAST_RUN),
+            "support": support(candidate, context.memory, context.evidence),
+            "sequence_is_final": float(run.is_final),
+        }
+        asked = UNSEEN if _is_vouched_for(candidate, context) else self._threshold
+        outcome = Outcome.PASSED
+        if run.value < asked:
+            outcome = Outcome.REFUSED if run.is_final else Outcome.WAITING
+            reason = f"{reason}, asked {asked:.3f} where neither odometry nor a metric pose vouches for it"
+        return Verdict(outcome, run.value, asked, reason, figures, rank_value=run.alignment)
+
+
+def _is_vouched_for(candidate: Candidate, context: Context) -> bool:
+    """Say whether more than the looks of things speaks for a candidate."""
+    odometry, seen = context.found.get("odometry"), context.verification(candidate)
+    return (odometry is not None and odometry.outcome is Outcome.PASSED) or (seen is not None and seen.metric)
 
 
 class ProbabilityStage:
@@ -236,10 +260,10 @@ class ProbabilityStage:
 
         Args:
             policy: Turns what the stages saw into a probability.
-            target_precision: Share of accepted closures that shall be right: a closure this probable is accepted.
+            target_precision: Share of accepted closures that shall be right.
         """
         self._policy = policy
-        self._threshold = target_precision
+        self._threshold = policy.threshold(target_precision)
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:  # noqa: ARG002
         """Ask whether everything together is sure enough; may wait for more keyframes."""

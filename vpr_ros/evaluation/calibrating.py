@@ -67,20 +67,20 @@ def calibrate(judged: Sequence[tuple[Recording, Truth]], recipe: Recipe, name: s
     """
     queries = [query for recording, truth in judged for query in _queries(recording, truth)]
 
-    def score(candidate: _Candidate) -> float:  # until there is a policy
-        return candidate.figures.get("inliers", 0.0) + 5 * candidate.figures.get("rerank", 0.0)
-
+    score = _score_by_hand
     for _ in range(_ROUNDS):
-        best = [max(query, key=score) for query in queries]
+        best = [max(query, key=lambda candidate: score(candidate.figures)) for query in queries]
         scored = [candidate for candidate in best if candidate.label != PairLabel.IGNORED]
         labels = np.array([candidate.label == PairLabel.RIGHT for candidate in scored], np.bool_)
         pairs = LabelledPairs([candidate.figures for candidate in scored], labels)
         policy = fit_policy(pairs, recipe, name)
-
-        def score(candidate: _Candidate, policy: Policy = policy) -> float:
-            return policy.log_odds(candidate.figures)
-
+        score = policy.log_odds
     return Calibration(policy, int(labels.sum()), int((~labels).sum()), reliability(policy, pairs))
+
+
+def _score_by_hand(figures: Mapping[str, float]) -> float:
+    """Rank the candidates of a query until there is a policy."""
+    return figures.get("inliers", 0.0) + 5 * figures.get("rerank", 0.0)
 
 
 def _queries(recording: Recording, truth: Truth) -> list[list[_Candidate]]:

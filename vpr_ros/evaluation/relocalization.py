@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from vpr_ros.core import Pose, Trajectory
 from vpr_ros.detection import RelocalizationAnswer, Relocalizer
 from vpr_ros.evaluation.recording import POSE_TOLERANCE_NS
 from vpr_ros.place_map import PlaceMap
-from vpr_ros.scoring import PoseRules
+from vpr_ros.scoring import PoseRules, TruthError
 from vpr_ros.sources import Source
 
 # Beyond this many times the radius or angle an answer is wrong; between, it is grey (design: as for loop closures).
@@ -59,10 +58,12 @@ class RelocalizationRun:
     Attributes:
         answers: One a frame.
         seconds: Wall clock.
+        timed: Whether stamps say anything about time.
     """
 
     answers: tuple[LocatedFrame, ...]
     seconds: float
+    timed: bool = True
 
 
 def relocalize(source: Source, relocalizer: Relocalizer, on_frame: OnFrame) -> RelocalizationRun:
@@ -72,11 +73,12 @@ def relocalize(source: Source, relocalizer: Relocalizer, on_frame: OnFrame) -> R
         SourceError: The source can't be read.
     """
     began = time.perf_counter()
-    answers = []
+    answers, timed = [], True
     for frame in source.frames():
         answers.append(LocatedFrame(frame.index, frame.stamp_ns, relocalizer.locate(frame)))
+        timed &= frame.timed
         on_frame()
-    return RelocalizationRun(tuple(answers), time.perf_counter() - began)
+    return RelocalizationRun(tuple(answers), time.perf_counter() - began, timed)
 
 
 def score_relocalization(
@@ -90,7 +92,12 @@ def score_relocalization(
         queries: Poses of the recording's camera.
         places: Poses of the camera that made the map, in the same fixed frame.
         rules: What counts as near.
+
+    Raises:
+        TruthError: The frames have no stamps to look their poses up by.
     """
+    if not run.timed:
+        raise TruthError("poses are stamped, but the images have no stamps; give --rate-hz")
     known = {
         place_id: pose
         for place_id in place_map.ids.tolist()
@@ -108,12 +115,12 @@ def score_relocalization(
 def _verdict(answer: RelocalizationAnswer, pose: Pose, places: dict[int, Pose], rules: PoseRules) -> str | None:
     if answer.known:
         match = places.get(answer.hypotheses[0].match_id)
-        excess = np.inf if match is None else _excess(pose, match, rules)
+        excess = math.inf if match is None else _excess(pose, match, rules)
         return None if match is None or 1 < excess <= _WRONG_BEYOND else "right" if excess <= 1 else "wrong"
-    nearest = min((_excess(pose, place, rules) for place in places.values()), default=np.inf)
+    nearest = min((_excess(pose, place, rules) for place in places.values()), default=math.inf)
     return None if 1 < nearest <= _WRONG_BEYOND else "unknown_wrong" if nearest <= 1 else "unknown_right"
 
 
 def _excess(pose: Pose, other: Pose, rules: PoseRules) -> float:
     """Return how far apart two poses are, in units of what is allowed."""
-    return max(pose.distance_m(other) / rules.radius_m, np.degrees(pose.angle_rad(other)) / rules.angle_deg)
+    return max(pose.distance_m(other) / rules.radius_m, math.degrees(pose.angle_rad(other)) / rules.angle_deg)

@@ -101,7 +101,8 @@ def decomposed_plane(matrix: NDArray[np.float64]) -> tuple[RotationAndDirection,
 
 def _unit(translation: Any) -> NDArray[np.float64]:
     vector = np.asarray(translation, np.float64).ravel()
-    return vector / np.linalg.norm(vector)
+    unit: NDArray[np.float64] = vector / np.linalg.norm(vector)
+    return unit
 
 
 def _model(estimator: Any, query: NDArray[Any], match: NDArray[Any], *arguments: Any) -> Model | None:

@@ -56,7 +56,7 @@ def refine_epipolar(
     noise_px = np.full(len(rotation), rules.epipolar_px)
     for _ in range(_ITERATIONS):
         normal, gradient, residual, basis = _normal_equations(seen, rotation, translation, noise_px)
-        step = -np.linalg.solve(normal + _DAMPING * np.eye(5), gradient[:, :, None])[:, :, 0]
+        step = np.asarray(-np.linalg.solve(normal + _DAMPING * np.eye(5), gradient[:, :, None])[:, :, 0], np.float64)
         step *= np.minimum(1, _LONGEST_STEP / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-12))
         rotation = _turned_by(step[:, 2:], rotation)
         translation = translation + (basis @ step[:, :2, None])[:, :, 0]

@@ -20,9 +20,10 @@ from vpr_ros.geometry.epipolar import EpipolarFits, covariance_of, refine_epipol
 from vpr_ros.geometry.rules import GeometryRules
 from vpr_ros.geometry.view import Degeneracy
 
-# Two poses that explain the matches about equally well, and whose directions are farther apart than this (15 degrees),
-# can't be told apart.
-_DISTINCT_COSINE, _MOST_COST_RATIO = 0.966, 1.15
+# Two poses that explain the matches about equally well can't be told apart, if their directions are farther apart than
+# 15 degrees or their rotations than 5. Equally well: the better one costs at most this much less.
+_DISTINCT_DIRECTION, _DISTINCT_ROTATION = np.cos(np.radians(15)), np.cos(np.radians(5))
+_MOST_COST_RATIO = 1.15
 # Starts beside those of MAGSAC: the directions to 13 of the 26 neighbours in a cube; the others are their opposites.
 _DIRECTIONS = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (z, y, x) > (0, 0, 0)])
 _DIRECTIONS = _DIRECTIONS / np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
@@ -92,7 +93,8 @@ def _degeneracy(
         return Degeneracy.PURE_ROTATION
     if on_plane is not None and (on_plane & agrees).sum() >= rules.plane_share * agrees.sum():
         return Degeneracy.ONE_PLANE
-    is_rival = fits.translation @ fits.translation[0] < _DISTINCT_COSINE
+    cosine = (np.einsum("mij,ij->m", fits.rotation, fits.rotation[0]) - 1) / 2
+    is_rival = (fits.translation @ fits.translation[0] < _DISTINCT_DIRECTION) | (cosine < _DISTINCT_ROTATION)
     if (is_rival & (fits.cost < _MOST_COST_RATIO * fits.cost[0])).any():
         return Degeneracy.AMBIGUOUS
     return Degeneracy.NO

@@ -13,8 +13,8 @@ from vpr_ros.core import Pose
 from vpr_ros.sources.simulator_drive import level_camera
 
 # Odometry motion model of Thrun, Burgard, Fox, Probabilistic Robotics (2005), section 5.4: noise grows with distance
-# and turn, to which each run adds its own constant errors. The values are those of a differential drive on a hard floor
-# without a gyroscope: 1 to 3 % of the distance driven (Borenstein and Feng 1996, UMBmark, measured the like).
+# and turn, to which each run adds its own constant errors. The values were chosen to resemble a differential drive
+# without a gyroscope, not measured on one; what they add up to over two laps is in docs/simulator.md.
 _DISTANCE_M_PER_ROOT_M = 0.02  # standard deviation
 _YAW_RAD_PER_ROOT_M = np.deg2rad(0.3)
 _YAW_RAD_PER_ROOT_RAD = np.deg2rad(0.6)
