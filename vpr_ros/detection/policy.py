@@ -42,7 +42,10 @@ class Thresholds:
     top_k: int = setting(10, "Candidates judged for each query.", low=1, high=1000)
     min_similarity: float = setting(0.80, "Similarity stage: cosine of the two descriptors.", low=-1.0, high=1.0)
     min_margin: float = setting(
-        0.0, "Margin stage: similarity over that of the best distinct rival of the same query.", low=-2.0, high=2.0
+        -0.02, "Margin stage: similarity over that of the best distinct rival of the same query.", low=-2.0, high=2.0
+    )
+    min_lone_margin: float = setting(
+        0.005, "Sequence stage: the same margin, asked where no odometry and no metric pose vouch.", low=-2.0, high=2.0
     )
     background_similarity: float = setting(
         0.90,

@@ -224,6 +224,7 @@ class SequenceStage:
         """Take window and threshold."""
         self._length = thresholds.sequence_length
         self._threshold = thresholds.min_sequence_margin
+        self._lone_margin = thresholds.min_lone_margin
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether the keyframes around the query see the places around the match, and geometry agrees there."""
@@ -236,7 +237,14 @@ class SequenceStage:
             "support": support(candidate, context.memory, context.evidence),
             "sequence_is_final": float(run.is_final),
         }
-        asked = UNSEEN if _is_vouched_for(candidate, context) else self._threshold
+        is_vouched_for = _is_vouched_for(candidate, context)
+        margin = context.found["margin"].figures.get("margin")
+        if not is_vouched_for and margin is not None and margin < self._lone_margin:
+            reason = (
+                f"another place looks as much like this keyframe: margin {margin:.3f}, asked {self._lone_margin:.3f}"
+            )
+            return Verdict(Outcome.REFUSED, margin, self._lone_margin, f"{reason} where nothing else vouches", figures)
+        asked = UNSEEN if is_vouched_for else self._threshold
         outcome = Outcome.PASSED
         if run.value < asked:
             outcome = Outcome.REFUSED if run.is_final else Outcome.WAITING
