@@ -110,7 +110,10 @@ def test_decisions_report_and_result_are_written_where_asked(vpr_ros, office, tm
     assert sum(decision["accepted"] for decision in decisions) == len(result["closures"])
     assert sum(result["refused"].values()) == sum(not decision["accepted"] for decision in decisions)
     assert all(decision["reason"] for decision in decisions)
-    assert (tmp_path / "r.html").read_text().count("data:image/jpeg;base64,") == 2 * len(result["closures"])
+    page = (tmp_path / "r.html").read_text()
+    assert page.count('id="run-1-pair-') == len(result["closures"])
+    assert page.count('id="run-1-refused-') == 6
+    assert page.count("data:image/jpeg;base64,") == len(result["closures"]) + 6
     assert not list(tmp_path.glob(".*"))
 
 

@@ -1,12 +1,21 @@
 """Fitting the policy to labelled pairs whose truth is known because it was made up."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import World, street
 
-from vpr_ros.detection.calibration import LabelledPairs, fit_policy, isotonic_curve, reliability
+from vpr_ros.detection.calibration import (
+    LabelledPairs,
+    accepted_precision,
+    fit_policy,
+    isotonic_curve,
+    reliability,
+)
 from vpr_ros.detection.policy import FIGURES, Policy, PolicyError
 
 RECIPE = World(street(3)).recipe
@@ -90,7 +99,7 @@ def test_the_bins_hold_every_pair_once_and_their_means_are_the_whole():
     assert counts.sum() == 500
     assert counts @ [bin_.said for bin_ in bins] / 500 == pytest.approx(np.mean(said))
     assert counts @ [bin_.true for bin_ in bins] / 500 == pytest.approx(pairs.is_same_place.mean())
-    assert all(a.said < b.said for a, b in zip(bins, bins[1:], strict=False))
+    assert all(a.said < b.said for a, b in pairwise(bins))
 
 
 def test_certainty_falls_into_the_last_bin_and_empty_bins_are_left_out():
@@ -125,3 +134,34 @@ def test_every_curve_ascends_and_is_never_certain(pairs):
     probabilities = [p for _, p in policy.curve]
     assert probabilities == sorted(probabilities)
     assert 0 < min(probabilities) <= max(probabilities) < 1
+
+
+def pairs_said(*said_and_right):
+    """Pairs to which the policy beside them gives a known probability."""
+    policy = Policy("identity", bias=0.0, weights={"margin": 1.0}, curve=((0.0, 0.0), (1.0, 1.0)))
+    figures = [{"margin": said} for said, _ in said_and_right]
+    return policy, LabelledPairs(figures, np.array([right for _, right in said_and_right]))
+
+
+def test_the_precision_of_what_is_accepted_is_the_share_of_right_ones_above():
+    """By hand: (4 + 1/2) / (5 + 1) from 0.55 on, no more from 0.6 on, (3 + 1/2) / (3 + 1) from 0.7 on."""
+    policy, pairs = pairs_said((0.55, True), (0.6, False), (0.7, True), (0.8, True), (0.9, True), (0.1, False))
+
+    np.testing.assert_allclose(accepted_precision(policy, pairs), ((0.55, 4.5 / 6), (0.7, 3.5 / 4)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=150), st.floats(0.5, 0.999))
+def test_what_a_fitted_threshold_accepts_is_as_precise_as_was_asked(said_and_right, target):
+    policy, pairs = pairs_said(*said_and_right)
+    accepted = accepted_precision(policy, pairs)
+
+    measured = replace(policy, accepted=accepted)
+    if any(precision >= target for _, precision in accepted):
+        said = np.array([policy.probability(figures) for figures in pairs.figures])
+        assert pairs.is_same_place[said >= measured.threshold(target)].mean() >= target
+
+
+def test_too_few_right_pairs_vouch_for_no_high_precision():
+    policy, pairs = pairs_said(*[(0.9, True)] * 44)
+    assert accepted_precision(policy, pairs) == ((0.9, 44.5 / 45),)

@@ -57,9 +57,18 @@ class Drive:
         covariance = np.eye(6) * 1e-4 if metric else None
         self.memory.close(
             LoopClosure(
-                query, query, "camera", match, match, match_session, 0.9, 0.99,
-                metric=metric, t_match_query=t_match_query, covariance=covariance,
-            )  # fmt: skip
+                query,
+                query,
+                "camera",
+                match,
+                match,
+                match_session,
+                0.9,
+                0.99,
+                metric=metric,
+                t_match_query=t_match_query,
+                covariance=covariance,
+            )
         )
 
     def odometry_of(self, query, match):
@@ -254,7 +263,7 @@ def test_by_odometry_places_that_are_near_in_order_alone_do_not_agree():
 
 
 def test_a_metric_closure_tells_how_far_off_odometry_has_come():
-    """Odometry has drifted 10 m to the side since the first lap; the closures have measured it, so it is no surprise."""
+    """Odometry has drifted 10 m to the side since the first lap; the closures have measured it."""
     drifted = TWO_LAPS[:16] + [at(0, 10.0) @ pose for pose in TWO_LAPS[16:20]]
     drive = Drive(drifted, odometry_drift=0.0, same_place_m=1.0)
     drive.close(17, 1, t_match_query=at(0, 0))

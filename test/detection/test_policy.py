@@ -14,6 +14,7 @@ from vpr_ros.detection.policy import (
     PolicyError,
     policy_as_yaml,
     policy_for,
+    policy_notes,
     read_policy,
 )
 
@@ -55,6 +56,14 @@ def test_a_curve_says_what_log_odds_turned_out_to_mean_and_is_flat_beyond_its_en
     assert said == pytest.approx([0.1, 0.1, 0.4, 0.7, 0.7])
 
 
+def test_a_closure_is_accepted_from_the_least_probability_on_that_reaches_the_precision():
+    policy = Policy("measured", bias=0.0, weights={}, accepted=((0.6, 0.95), (0.8, 0.992), (0.97, 0.999)))
+
+    assert [policy.threshold(target) for target in (0.9, 0.95, 0.99, 0.995)] == [0.6, 0.6, 0.8, 0.97]
+    assert policy.threshold(0.9999) == 0.9999, "where nothing was seen to reach it, the probability itself must"
+    assert TWO_STAGES.threshold(0.99) == 0.99
+
+
 def test_people_are_told_the_figures_that_weigh():
     words = TWO_STAGES.explain({"similarity": 0.876, "inliers": math.log1p(42), "margin": 0.1})
     assert words == "similarity 0.88, inliers 42"
@@ -86,7 +95,8 @@ def test_a_larger_figure_never_makes_a_pair_less_probable(weights, seen, more):
 )
 def test_a_policy_comes_back_from_its_file_as_it_went_in(tmp_path_factory, bias, weights, absent, xs, name):
     curve = tuple((x / 4, round((index + 1) / (len(xs) + 1), 5)) for index, x in enumerate(xs))
-    policy = Policy(name, bias, weights, absent, "ab" * 32, curve)
+    accepted = tuple((p, p) for _, p in curve)
+    policy = Policy(name, bias, weights, absent, "ab" * 32, curve, accepted)
     path = tmp_path_factory.mktemp("policies") / "policy.yaml"
     path.write_text(policy_as_yaml(policy, {"right": 30}), encoding="utf-8")
 
@@ -141,6 +151,11 @@ def test_whole_numbers_are_numbers_too(tmp_path):
         WHOLE.replace("[-1.0, 0.1]", "[-1.0]"),
         WHOLE.replace("[-1.0, 0.1]", "[-1.0, 0.1, 0.2]"),
         WHOLE.replace("[[-1.0, 0.1], [1.0, 0.9]]", "steep"),
+        WHOLE + "  accepted: [[-5.0, 1.0]]\n",
+        WHOLE + "  accepted: [[0.9, 0.9], [0.5, 0.99]]\n",
+        WHOLE + "  accepted: [[0.5, 0.99], [0.9, 0.9]]\n",
+        WHOLE + "  accepted: [[.nan, 0.99]]\n",
+        WHOLE + "  accepted: [[0.5, .nan]]\n",
     ],
 )
 def test_a_file_that_is_no_policy_is_refused_in_one_line(tmp_path, content):
@@ -198,3 +213,18 @@ def test_a_policy_without_an_encoder_fits_any(tmp_path):
 
 def test_an_encoder_that_nobody_calibrated_takes_the_cautious_policy():
     assert policy_for(WORLD.recipe) is UNCALIBRATED
+
+
+def test_notes_of_the_file_that_is_taken_can_be_read(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text(policy_as_yaml(TWO_STAGES, {"right": 12}))
+
+    assert policy_notes(WORLD.recipe, str(path)) == {"right": 12}
+
+
+def test_where_no_file_is_taken_or_it_has_no_notes_there_are_none(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text(policy_as_yaml(TWO_STAGES, {}).replace("notes: {}", "notes: by hand"))
+
+    assert policy_notes(WORLD.recipe) == {}
+    assert policy_notes(WORLD.recipe, str(path)) == {}

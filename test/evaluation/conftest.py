@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from vpr_ros.core import Decision, LoopClosure, Pose
+from vpr_ros.core import Decision, Keyframe, LoopClosure, Pose, Recipe
 from vpr_ros.evaluation import Recording, SeenKeyframe, StageTiming
+from vpr_ros.place_map import PlaceMap
 
 SECOND_NS = 1_000_000_000
 CORNERS = [(0.0, 0.0), (4.0, 0.0), (4.0, 2.0), (0.0, 2.0)]
@@ -22,7 +23,7 @@ def keyframe(number):
     )
 
 
-def decision(query, match, *, accepted, stage="sequence", similarity=0.9, reason="same place"):
+def decision(query, match, *, accepted, stage="sequence", similarity=0.9, probability=0.8, reason="same place"):
     return Decision(
         query_id=query,
         query_stamp_ns=query * SECOND_NS,
@@ -34,12 +35,12 @@ def decision(query, match, *, accepted, stage="sequence", similarity=0.9, reason
         value=similarity,
         threshold=0.7,
         similarity=similarity,
-        probability=0.8,
+        probability=probability,
         reason=reason,
     )
 
 
-def closure(query, match, **more):
+def closure(query, match, probability=0.8, **more):
     return LoopClosure(
         query_id=query,
         query_stamp_ns=query * SECOND_NS,
@@ -48,13 +49,13 @@ def closure(query, match, **more):
         match_stamp_ns=match * SECOND_NS,
         match_session=0,
         similarity=0.9,
-        probability=0.8,
+        probability=probability,
         **more,
     )
 
 
 def recording(closures=(), refused=(), **more):
-    accepted = [decision(c.query_id, c.match_id, accepted=True) for c in closures]
+    accepted = [decision(c.query_id, c.match_id, accepted=True, probability=c.probability) for c in closures]
     return Recording(
         source="square.mcap",
         encoder="gem-lite",
@@ -70,6 +71,16 @@ def recording(closures=(), refused=(), **more):
     )
 
 
+def place_map(thumbnail=None, encoder="table"):
+    """The map of the run, in memory: thumbnails and no features."""
+    recipe = Recipe(encoder, 8, 8, "bilinear", (0, 0, 0), (1, 1, 1), 8, "0" * 64, "none")
+    filled = PlaceMap.in_memory(recipe)
+    filled.start_session()
+    for number in range(8):
+        filled.add(Keyframe(number, 0, number * SECOND_NS, np.eye(8, dtype=np.float32)[number], thumbnail))
+    return filled
+
+
 @pytest.fixture
 def square():
     """Builders of the hand-made run: ``square.recording(closures=[square.closure(4, 0)])``."""
@@ -79,4 +90,5 @@ def square():
 
     square = Square()
     square.recording, square.closure, square.decision, square.keyframe = recording, closure, decision, keyframe
+    square.place_map = place_map
     return square

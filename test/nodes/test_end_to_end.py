@@ -4,15 +4,18 @@ import cv2
 import numpy as np
 import pytest
 from ros_processes import EVERY_IMAGE, LATCHED, NODE, image_at
-from sensor_msgs.msg import Image
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+from sensor_msgs.msg import CompressedImage, Image
 
 from vpr_msgs.msg import Decision, Keyframe, LoopClosure
 from vpr_ros.detection import LoopDetector, Settings
 from vpr_ros.encoders import open_encoder
 from vpr_ros.evaluation import run_recording
-from vpr_ros.nodes.messages import decision_of, loop_closure_of
+from vpr_ros.nodes.messages import decision_of, loop_closure_of, odometry_of
 from vpr_ros.place_map import PlaceMap
 from vpr_ros.sources import SourceOptions, open_source
+from vpr_ros.sources.messages import stamp_ns_of
 
 RATE_HZ = 10
 # The small office loop is only just long enough for a loop: a keyframe each image, and a short recent past.
@@ -85,3 +88,56 @@ def test_sigkill_in_mid_map_loses_no_acknowledged_keyframe(start, peer, office, 
         assert np.array_equal(stored, np.array([keyframe.descriptor for keyframe in keyframes], np.float32))
         place_map.start_session()
         assert place_map.next_id == len(place_map)
+
+
+def test_odometry_comes_beside_large_images_and_keyframes_are_those_without_ros(start, peer):
+    """In Fast DDS's default shared memory one image leaves no room for the odometry beside it."""
+    encoder = open_encoder("gem-lite")
+    with (
+        open_source("sim:ring", SourceOptions(to_s=8.0)) as source,
+        PlaceMap.in_memory(encoder.recipe) as place_map,
+    ):
+        offline = run_recording(source, LoopDetector(encoder, place_map, Settings()))
+    keyframes = peer.listen(Keyframe, f"{NODE}/keyframes", LATCHED)
+    figures = peer.diagnostics()
+    topics = {"image": "image_raw", "camera_info": "camera_info", "depth": "depth"}
+    remapped = [part for name, topic in topics.items() for part in ("-r", f"{name}:=camera/{topic}")]
+    start(NODE, "--ros-args", *remapped, autostart=True, queue_size=100)
+    peer.wait_until_active()
+
+    player = start("bag_player_node", "sim:ring", "--to-s", "8")
+    peer.spin_until(lambda: figures().get("frames") == str(offline.frames), "all images in diagnostics")
+
+    assert player.wait() == 0
+    assert [stamp_ns_of(k.header.stamp) for k in keyframes] == [k.stamp_ns for k in offline.keyframes]
+    for heard, seen in zip(keyframes, offline.keyframes, strict=True):
+        assert np.allclose(odometry_of(heard).matrix, seen.t_odom_camera.matrix, atol=1e-9)
+
+
+def test_a_recorded_bag_is_played_as_it_was_recorded(start, peer, images, tmp_path):
+    """The player hands on the bytes of compressed images; the node sees each of them."""
+    bag = tmp_path / "office_bag"
+    files = sorted((images / "office").glob("*.jpg"))[:10]
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    kind = "sensor_msgs/msg/CompressedImage"
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/front/image/compressed", kind, typestore=store)
+        for index, file in enumerate(files):
+            stamp_ns = 10**18 + index * 10**8
+            header = store.types["std_msgs/msg/Header"](
+                stamp=store.types["builtin_interfaces/msg/Time"](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9),
+                frame_id="front",
+            )
+            message = store.types[kind](header=header, format="jpeg", data=np.frombuffer(file.read_bytes(), np.uint8))
+            writer.write(connection, stamp_ns, store.serialize_cdr(message, kind))
+    heard = peer.listen(CompressedImage, "camera/image_raw/compressed")
+    keyframes = peer.listen(Keyframe, f"{NODE}/keyframes", LATCHED)
+    remapped = ("-r", "image:=camera/image_raw")
+    start(NODE, "--ros-args", *remapped, autostart=True, queue_size=100, image_transport="compressed", **EVERY_IMAGE)
+    peer.wait_until_active()
+
+    player = start("bag_player_node", bag)
+    peer.spin_until(lambda: len(keyframes) == len(files), "a keyframe of each image")
+
+    assert player.wait() == 0
+    assert [bytes(message.data) for message in heard] == [file.read_bytes() for file in files]

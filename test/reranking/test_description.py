@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-import made_up
+import made_up_maps
 import numpy as np
 import pytest
 
@@ -11,7 +11,7 @@ from vpr_ros.reranking import PatchDescriptors, RerankingError, describe
 
 def by_loops(feature_map, vocabulary, size, row, column):
     """One window's descriptor, written straight from the formula in float64; empty clusters stay empty, as in torch."""
-    summed = np.zeros((made_up.CLUSTERS, made_up.CHANNELS))
+    summed = np.zeros((made_up_maps.CLUSTERS, made_up_maps.CHANNELS))
     for y in range(row, row + size):
         for x in range(column, column + size):
             local = feature_map[:, y, x].astype(float) - vocabulary.mean
@@ -26,7 +26,7 @@ def by_loops(feature_map, vocabulary, size, row, column):
 
 
 def test_each_window_has_the_descriptor_of_the_formula_row_by_row():
-    vocabulary, feature_map = made_up.vocabulary(), made_up.feature_map()
+    vocabulary, feature_map = made_up_maps.vocabulary(), made_up_maps.feature_map()
 
     described = describe(feature_map, vocabulary)
 
@@ -42,7 +42,7 @@ def test_each_window_has_the_descriptor_of_the_formula_row_by_row():
 
 def test_a_sharp_assignment_leaves_no_noise_where_a_cluster_is_empty():
     """At this sharpness most clusters are empty in most windows; a float32 integral image gives noise there."""
-    vocabulary, feature_map = made_up.vocabulary(sharpness=60.0), made_up.feature_map()
+    vocabulary, feature_map = made_up_maps.vocabulary(sharpness=60.0), made_up_maps.feature_map()
 
     scale = describe(feature_map, vocabulary).scales[0]
 
@@ -51,7 +51,7 @@ def test_a_sharp_assignment_leaves_no_noise_where_a_cluster_is_empty():
 
 
 def test_a_camera_that_moves_by_one_position_moves_the_descriptors_by_one_window():
-    vocabulary, feature_map = made_up.vocabulary(), made_up.feature_map()
+    vocabulary, feature_map = made_up_maps.vocabulary(), made_up_maps.feature_map()
     left, right = (describe(m, vocabulary).scales[0] for m in (feature_map[:, :, :-1], feature_map[:, :, 1:]))
 
     a, b = (scale.vectors.reshape(scale.rows, scale.columns, -1) for scale in (left, right))
@@ -61,18 +61,18 @@ def test_a_camera_that_moves_by_one_position_moves_the_descriptors_by_one_window
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 1e-20, 1e15])
 def test_a_map_without_any_variation_gives_equal_finite_descriptors(value):
-    flat = np.full((made_up.CHANNELS, 5, 5), value, np.float32)
+    flat = np.full((made_up_maps.CHANNELS, 5, 5), value, np.float32)
 
-    scale = describe(flat, made_up.vocabulary()).scales[0]
+    scale = describe(flat, made_up_maps.vocabulary()).scales[0]
 
     assert np.isfinite(scale.vectors).all()
     np.testing.assert_allclose(scale.vectors, np.broadcast_to(scale.vectors[0], scale.vectors.shape), atol=1e-5)
 
 
 def test_describing_leaves_the_map_as_it_was():
-    feature_map = made_up.feature_map()
+    feature_map = made_up_maps.feature_map()
     before = feature_map.copy()
-    describe(feature_map, made_up.vocabulary(mean=np.zeros(made_up.CHANNELS)))
+    describe(feature_map, made_up_maps.vocabulary(mean=np.zeros(made_up_maps.CHANNELS)))
     np.testing.assert_array_equal(feature_map, before)
 
 
@@ -88,15 +88,15 @@ def test_describing_leaves_the_map_as_it_was():
 )
 def test_a_map_that_does_not_fit_is_refused(feature_map, sentence):
     with pytest.raises(RerankingError, match=sentence):
-        describe(feature_map, made_up.vocabulary())
+        describe(feature_map, made_up_maps.vocabulary())
 
 
 def test_descriptors_come_back_from_bytes_nearly_the_same():
-    described = describe(made_up.feature_map(), made_up.vocabulary())
+    described = describe(made_up_maps.feature_map(), made_up_maps.vocabulary())
     content = described.to_bytes()
     back = PatchDescriptors.from_bytes(content)
 
-    assert len(content) == 24 + 2 * 5 + made_up.DIM * (48 + 35)  # header, grids, one byte a value
+    assert len(content) == 24 + 2 * 5 + made_up_maps.DIM * (48 + 35)  # header, grids, one byte a value
     assert described.vocabulary_sha256.startswith(back.vocabulary_sha256)
     for ours, theirs in zip(described.scales, back.scales, strict=True):
         assert (ours.size, ours.rows, ours.columns) == (theirs.size, theirs.rows, theirs.columns)
@@ -106,7 +106,7 @@ def test_descriptors_come_back_from_bytes_nearly_the_same():
 
 
 def test_rows_of_zeros_survive_the_way_through_bytes():
-    (view,) = made_up.views_of_a_wall((0, 0))
+    (view,) = made_up_maps.views_of_a_wall((0, 0))
     view.scales[0].vectors[3] = 0
     back = PatchDescriptors.from_bytes(view.to_bytes())
     assert not back.scales[0].vectors[3].any()
@@ -127,12 +127,12 @@ def test_rows_of_zeros_survive_the_way_through_bytes():
     ids=["empty", "cut in the header", "cut", "longer", "foreign", "another version", "more sizes", "no size"],
 )
 def test_damaged_bytes_are_refused(damage):
-    content = describe(made_up.feature_map(), made_up.vocabulary()).to_bytes()
+    content = describe(made_up_maps.feature_map(), made_up_maps.vocabulary()).to_bytes()
     with pytest.raises(RerankingError, match="make the map anew"):
         PatchDescriptors.from_bytes(damage(content))
 
 
 def test_windows_whose_descriptors_are_missing_are_refused():
-    (view,) = made_up.views_of_a_wall((0, 0))
+    (view,) = made_up_maps.views_of_a_wall((0, 0))
     with pytest.raises(RerankingError, match="expected one row a window"):
         replace(view.scales[0], rows=7)

@@ -3,7 +3,7 @@
 import csv
 
 import cv2
-import made_up
+import made_up_maps
 import numpy as np
 import pytest
 
@@ -39,8 +39,8 @@ def test_clusters_are_the_materials_that_the_maps_show():
 
 def test_the_same_maps_give_the_same_vocabulary_and_another_seed_another():
     maps = list(maps_of_materials())
-    first, again = (fit_vocabulary(maps, made_up.recipe(), SMALL) for _ in range(2))
-    other = fit_vocabulary(maps, made_up.recipe(), VocabularySettings(3, 8, positions=2000, windows=1000, seed=1))
+    first, again = (fit_vocabulary(maps, made_up_maps.recipe(), SMALL) for _ in range(2))
+    other = fit_vocabulary(maps, made_up_maps.recipe(), VocabularySettings(3, 8, positions=2000, windows=1000, seed=1))
     assert first.content_sha256 == again.content_sha256 != other.content_sha256
 
 
@@ -56,7 +56,7 @@ def test_the_projection_takes_the_mean_away_and_whitens_only_where_asked():
 
 
 def test_a_fitted_vocabulary_tells_a_shifted_view_from_another_place():
-    vocabulary = fit_vocabulary(list(maps_of_materials()), made_up.recipe(), SMALL)
+    vocabulary = fit_vocabulary(list(maps_of_materials()), made_up_maps.recipe(), SMALL)
     (place, other) = (np.concatenate(list(maps_of_materials(2, seed)), axis=2) for seed in (7, 8))
     left, right, elsewhere = (describe(m, vocabulary) for m in (place[:, :, :20], place[:, :, 4:24], other[:, :, :20]))
     assert spatial_score(left, right).score > 2 * spatial_score(left, elsewhere).score
@@ -64,7 +64,7 @@ def test_a_fitted_vocabulary_tells_a_shifted_view_from_another_place():
 
 def test_too_few_maps_are_refused():
     with pytest.raises(RerankingError, match="10 positions a cluster"):
-        fit_vocabulary([np.zeros((10, 3, 3), np.float32)], made_up.recipe(), SMALL)
+        fit_vocabulary([np.zeros((10, 3, 3), np.float32)], made_up_maps.recipe(), SMALL)
 
 
 def test_a_panorama_view_looks_where_it_is_told():

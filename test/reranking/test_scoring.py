@@ -1,6 +1,6 @@
 """Matching and scores: the published formulas by plain loops, geometry as the oracle, and the cases that break."""
 
-import made_up
+import made_up_maps
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,7 +33,7 @@ def spatial_by_loops(query, match):
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), noise=st.floats(0, 4), rows=st.integers(2, 7), columns=st.integers(2, 9))
 def test_the_published_score_is_the_formula_and_ours_stays_within_its_bounds(seed, noise, rows, columns):
-    query, match = made_up.views_of_a_wall((0, 0), (1, 2), rows=rows, columns=columns, noise=noise, seed=seed)
+    query, match = made_up_maps.views_of_a_wall((0, 0), (1, 2), rows=rows, columns=columns, noise=noise, seed=seed)
 
     pair = spatial_score(query, match, LOOKS_LIKE)
 
@@ -42,7 +42,7 @@ def test_the_published_score_is_the_formula_and_ours_stays_within_its_bounds(see
 
 
 def test_an_image_against_itself_scores_one():
-    (view,) = made_up.views_of_a_wall((0, 0))
+    (view,) = made_up_maps.views_of_a_wall((0, 0))
 
     pair = spatial_score(view, view, LOOKS_LIKE)
 
@@ -53,7 +53,7 @@ def test_an_image_against_itself_scores_one():
 
 
 def test_a_shifted_view_scores_by_what_both_see_and_says_where():
-    query, match = made_up.views_of_a_wall((2, 1), (0, 0))
+    query, match = made_up_maps.views_of_a_wall((2, 1), (0, 0))
 
     pair = spatial_score(query, match, LOOKS_LIKE)
     scale = pair.scales[0]
@@ -71,14 +71,14 @@ def test_a_shifted_view_scores_by_what_both_see_and_says_where():
 
 
 def test_the_same_view_scores_above_every_other_place():
-    same = made_up.views_of_a_wall((0, 0), (1, 0), noise=0.5)
-    others = [made_up.views_of_a_wall((0, 0), seed=seed)[0] for seed in range(1, 20)]
+    same = made_up_maps.views_of_a_wall((0, 0), (1, 0), noise=0.5)
+    others = [made_up_maps.views_of_a_wall((0, 0), seed=seed)[0] for seed in range(1, 20)]
     for score in (spatial_score, ransac_score):
         assert score(*same, LOOKS_LIKE).score > 2 * max(score(same[0], other, LOOKS_LIKE).score for other in others)
 
 
 def test_the_score_of_a_pair_does_not_depend_on_other_candidates_and_one_candidate_is_enough():
-    query, match = made_up.views_of_a_wall((0, 0), (1, 0))
+    query, match = made_up_maps.views_of_a_wall((0, 0), (1, 0))
     assert np.isfinite(spatial_score(query, match, LOOKS_LIKE).score)
     assert spatial_score(query, match).score == spatial_score(query, match).score
 
@@ -129,7 +129,7 @@ def test_an_outlier_farther_than_the_grid_counts_nothing_and_not_like_a_match():
 
 
 def test_images_of_two_sizes_are_compared_on_grids_of_their_own():
-    (wide,) = made_up.views_of_a_wall((0, 0), rows=6, columns=8)
+    (wide,) = made_up_maps.views_of_a_wall((0, 0), rows=6, columns=8)
     narrow = one_scale(wide.scales[0].vectors.reshape(6, 8, -1)[:, 1:7].reshape(36, -1), 6, 6)
 
     scale = spatial_score(narrow, wide, LOOKS_LIKE).scales[0]
@@ -146,7 +146,7 @@ def test_centres_are_where_the_windows_lie_in_the_image():
 
 
 def test_sizes_are_fused_by_their_weights_each_as_a_share_of_what_it_can_reach():
-    same, other = made_up.views_of_a_wall((0, 0), (3, 3))
+    same, other = made_up_maps.views_of_a_wall((0, 0), (3, 3))
     other_size = PatchScale(5, 6, 8, other.scales[0].vectors)
     query = PatchDescriptors("a" * 64, (same.scales[0], PatchScale(5, 6, 8, same.scales[0].vectors)))
     match = PatchDescriptors("a" * 64, (same.scales[0], other_size))
@@ -161,7 +161,7 @@ def test_sizes_are_fused_by_their_weights_each_as_a_share_of_what_it_can_reach()
 
 @pytest.mark.parametrize("score", [spatial_score, ransac_score])
 def test_descriptors_of_two_vocabularies_or_window_sizes_are_not_compared(score):
-    (view,) = made_up.views_of_a_wall((0, 0))
+    (view,) = made_up_maps.views_of_a_wall((0, 0))
     with pytest.raises(RerankingError, match="vocabulary bbbbbbbbbbbb"):
         score(view, PatchDescriptors("b" * 64, view.scales))
     with pytest.raises(RerankingError, match=r"windows of \[2\] and \[5\]"):
@@ -169,6 +169,6 @@ def test_descriptors_of_two_vocabularies_or_window_sizes_are_not_compared(score)
 
 
 def test_descriptors_read_from_bytes_are_compared_with_fresh_ones():
-    query, match = made_up.views_of_a_wall((0, 0), (1, 0), noise=0.3)
+    query, match = made_up_maps.views_of_a_wall((0, 0), (1, 0), noise=0.3)
     stored = PatchDescriptors.from_bytes(match.to_bytes())
     assert spatial_score(query, stored).score == pytest.approx(spatial_score(query, match).score, abs=0.02)

@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import replace
 
-import made_up
+import made_up_maps
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,11 +23,11 @@ from vpr_ros.reranking import (
 
 @pytest.fixture
 def saved(tmp_path):
-    return made_up.vocabulary().save(tmp_path / "made-up-rerank.npz")
+    return made_up_maps.vocabulary().save(tmp_path / "made-up-rerank.npz")
 
 
 def test_a_vocabulary_comes_back_as_it_was_saved(saved):
-    before, after = made_up.vocabulary(), PatchVocabulary.load(saved)
+    before, after = made_up_maps.vocabulary(), PatchVocabulary.load(saved)
 
     for name in ("mean", "assignment", "centroids", "whitening", "bias"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
@@ -37,7 +37,7 @@ def test_a_vocabulary_comes_back_as_it_was_saved(saved):
 
 
 def test_the_same_vocabulary_gives_the_same_file_byte_by_byte(saved, tmp_path):
-    assert made_up.vocabulary().save(tmp_path / "again.npz").read_bytes() == saved.read_bytes()
+    assert made_up_maps.vocabulary().save(tmp_path / "again.npz").read_bytes() == saved.read_bytes()
 
 
 @pytest.mark.parametrize("keep", [0, 10, 500, -1])
@@ -54,7 +54,7 @@ def test_a_flipped_byte_is_noticed(saved):
         changed[place] ^= 0xFF
         saved.write_bytes(changed)
         try:
-            same = PatchVocabulary.load(saved).content_sha256 == made_up.vocabulary().content_sha256
+            same = PatchVocabulary.load(saved).content_sha256 == made_up_maps.vocabulary().content_sha256
         except RerankingError:
             continue
         assert same  # A byte that no value hangs on, such as a zip entry's attribute.
@@ -79,7 +79,7 @@ def test_other_files_are_refused_and_nothing_in_them_is_executed(tmp_path):
     with pytest.raises(RerankingError, match="holds weights; expected a re-ranking vocabulary"):
         PatchVocabulary.load(foreign)
     pickled = tmp_path / "pickled.npz"
-    with np.load(made_up.vocabulary().save(tmp_path / "made-up.npz")) as archive:
+    with np.load(made_up_maps.vocabulary().save(tmp_path / "made-up.npz")) as archive:
         np.savez(pickled, **(dict(archive) | {"bias": np.array([Bomb()], dtype=object)}))
     single = tmp_path / "single.npz"
     with single.open("wb") as file:
@@ -112,11 +112,11 @@ def test_a_newer_format_is_refused(saved):
 def test_clusters_and_whitening_of_different_models_are_refused(changed, sentence):
     """As a checkpoint of another number of clusters or another PCA size gives them."""
     with pytest.raises(RerankingError, match=sentence):
-        made_up.vocabulary(**changed)
+        made_up_maps.vocabulary(**changed)
 
 
 def test_the_users_own_folder_comes_before_the_shipped_one(saved):
-    recipe = made_up.recipe()
+    recipe = made_up_maps.recipe()
     assert open_vocabulary(recipe, (saved.parent,)).encoder == "made-up"
     with pytest.raises(RerankingError, match=r"no re-ranking vocabulary 'made-up-rerank\.npz'"):
         open_vocabulary(recipe)
@@ -126,11 +126,11 @@ def test_another_encoders_maps_are_refused(saved):
     with pytest.raises(
         RerankingError, match=r"made for 'made-up' \(sha256 11111111...\), but this encoder is 'made-up'"
     ):
-        open_vocabulary(made_up.recipe(digit="2"), (saved.parent,))
+        open_vocabulary(made_up_maps.recipe(digit="2"), (saved.parent,))
 
 
 def test_every_setting_changes_the_checksum():
-    base = made_up.vocabulary()
+    base = made_up_maps.vocabulary()
     others = [
         replace(base, mean=base.mean + 1e-6),
         replace(base, whitening=base.whitening * np.float32(1.001)),

@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vpr_ros.encoders import open_encoder
     from vpr_ros.evaluation import all_seen, calibrate, write_whole
 
-    settings = all_seen(options.settings(arguments, map=""))
+    asked = options.settings(arguments, map="")
+    settings = all_seen(asked)
     encoder = open_encoder(settings.choice.encoder, settings.choice.engine)
     judged = [_seen(arguments, uri, encoder, settings) for uri in arguments.sources]
     outcome = calibrate(judged, encoder.recipe, name=", ".join(arguments.sources))
@@ -74,6 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
     print_table(("pairs", "probability said", "share that is right"), rows, sys.stdout)
     print(f"{outcome.right} right and {outcome.wrong} wrong best candidates. Policy: {arguments.out.resolve()}")
     print(f"use it with: --set policy={arguments.out}")
+    target, reached = asked.thresholds.target_precision, outcome.reachable_precision
+    if reached < target:
+        print(
+            f"But nothing will be accepted with it at target_precision {target:g}: that many pairs vouch for "
+            f"{reached:.3f} at most. Add recordings, or lower it with --set target_precision."
+        )
     return 0
 
 

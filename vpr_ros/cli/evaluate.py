@@ -61,7 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
         loops_result,
         render_report,
         section_of,
-        thumbnails_of,
         write_whole,
     )
 
@@ -72,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     sections, rows, results = [], [], []
     for uri in arguments.sources:
         with judged_run(arguments, uri, settings) as (recording, assessment, place_map):
-            sections.append(section_of(recording, assessment, settings, thumbnails_of(place_map)))
+            sections.append(section_of(recording, assessment, settings, place_map))
         results.append(loops_result(recording, assessment))
         recall = assessment.figures.recall if assessment else None
         rows.append((uri, headline(recording, assessment), recall, recording.seconds))

@@ -76,7 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
         loops_result,
         render_report,
         section_of,
-        thumbnails_of,
         write_whole,
     )
 
@@ -86,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.decisions:
             write_whole(arguments.decisions, decisions_as_lines(recording.decisions))
         if arguments.report:
-            page = render_report([section_of(recording, assessment, settings, thumbnails_of(place_map))])
+            page = render_report([section_of(recording, assessment, settings, place_map)])
             write_whole(arguments.report, page)
     _print_loops(arguments, recording, assessment)
     write_json(

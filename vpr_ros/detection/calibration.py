@@ -93,17 +93,20 @@ def fit_policy(pairs: LabelledPairs, recipe: Recipe, name: str) -> Policy:
 
 
 def accepted_precision(policy: Policy, pairs: LabelledPairs) -> tuple[tuple[float, float], ...]:
-    """Return for each probability the share that is right of all pairs at least as probable, both ascending.
+    """Return probabilities and the share that is right of all pairs at least as probable, both ascending.
 
-    Of n pairs with k right ones it is (k + 1/2) / (n + 1).
+    Of n pairs with k right ones it is (k + 1/2) / (n + 1). A probability that reaches no larger share than one below it
+    is left out.
     """
     said = np.array([policy.probability(figures) for figures in pairs.figures])
     points: list[tuple[float, float]] = []
     for least in np.unique(said[said >= _LEAST_ACCEPTED]):
         right = pairs.is_same_place[said >= least]
-        precision = (right.sum() + 0.5) / (len(right) + 1)
-        points.append((float(least), float(max(precision, points[-1][1] if points else 0.0))))
-    return tuple(points[:: max(1, len(points) // _MOST_POINTS)] + points[-1:]) if points else ()
+        precision = float((right.sum() + 0.5) / (len(right) + 1))
+        if not points or precision > points[-1][1]:
+            points.append((float(least), precision))
+    step = max(1, len(points) // _MOST_POINTS)
+    return tuple(points[::-1][::step][::-1])  # the last one, which reaches most, always stays
 
 
 def isotonic_curve(log_odds: NDArray[np.float64], is_same_place: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -95,7 +95,7 @@ class Thresholds:
         high=2.0,
     )
     target_precision: float = setting(
-        0.99, "Probability stage: share of accepted closures that shall be right.", low=0.5, high=0.9999
+        0.999, "Probability stage: share of accepted closures that shall be right.", low=0.5, high=0.9999
     )
 
 
@@ -152,14 +152,15 @@ class Policy:
             raise PolicyError(
                 f"policy '{self.name}' holds NaN or infinite weights; fit it again with vpr_ros calibrate"
             )
-        self._check_curve()
-
-    def _check_curve(self) -> None:
-        points = [number for knot in self.curve for number in knot]
-        ascends = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(self.curve))
-        if not all(map(math.isfinite, points)) or not ascends or not all(0 <= knot[1] <= 1 for knot in self.curve):
+        ascends = all(a[0] < b[0] for a, b in pairwise(self.curve)) and _ascends_to_1([y for _, y in self.curve])
+        if not ascends or not all(math.isfinite(x) for x, _ in self.curve):
             raise PolicyError(
                 f"policy '{self.name}' has a curve that does not ascend within 0 to 1; run 'vpr_ros calibrate' again"
+            )
+        if not all(_ascends_to_1(column) for column in zip(*self.accepted, strict=True)):
+            raise PolicyError(
+                f"policy '{self.name}' has accepted probabilities that do not ascend within 0 to 1; "
+                "run 'vpr_ros calibrate' again"
             )
 
     def log_odds(self, figures: Mapping[str, float]) -> float:
@@ -185,6 +186,11 @@ class Policy:
         """Return the figures that have a say, in words."""
         said = (f"{_WORDS.get(name, name)} {_shown(name, figures[name])}" for name in self.weights if name in figures)
         return ", ".join(said) or "nothing"
+
+
+def _ascends_to_1(values: Sequence[float]) -> bool:
+    """Say whether values ascend within 0 to 1; NaN does not."""
+    return all(0 <= value <= 1 for value in values) and all(a <= b for a, b in pairwise(values))
 
 
 _WORDS = {"inlier_ratio": "share of inliers", "sequence": "sequence margin", "support": "support by neighbours"}
@@ -247,6 +253,21 @@ def policy_for(recipe: Recipe, file: str = "") -> Policy:
             f"{recipe.weights_sha256[:12]}; calibrate anew with 'vpr_ros calibrate SOURCE'"
         )
     return policy
+
+
+def policy_notes(recipe: Recipe, file: str = "") -> Mapping[str, object]:
+    """Return what the file of :func:`policy_for` says of how it was found; empty where no file is taken or it is mute.
+
+    Raises:
+        PolicyError: As :func:`policy_for`.
+    """
+    import yaml
+
+    if policy_for(recipe, file) is UNCALIBRATED:
+        return {}
+    path = Path(file).expanduser() if file else share_path(f"weights/{recipe.name}-policy.yaml")
+    notes = yaml.safe_load(path.read_text(encoding="utf-8")).get("notes")
+    return notes if isinstance(notes, dict) else {}
 
 
 def policy_as_yaml(policy: Policy, notes: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,12 @@ class Relocalizer:
         self._encoder = encoder
         self._place_map = place_map
         self._settings = settings
-        self._policy = policy_for(encoder.recipe, settings.choice.policy)
-        self._stages = build_stages(settings.thresholds, self._policy, _WITHOUT)
+        # What share of closures is right from some probability on was measured with the keyframes around them. A single
+        # image has none: its own probability has to reach the precision, and no other place may look as much like it.
+        self._policy = replace(policy_for(encoder.recipe, settings.choice.policy), accepted=())
+        asked = settings.thresholds
+        thresholds = replace(asked, min_margin=max(asked.min_margin, asked.min_lone_margin))
+        self._stages = build_stages(thresholds, self._policy, _WITHOUT)
 
     def locate(self, frame: Frame, max_hypotheses: int = 1) -> RelocalizationAnswer:
         """Say which places a frame shows, and where its camera is in the map.

@@ -35,7 +35,7 @@ from vpr_ros.evaluation.results import (
     write_whole,
 )
 from vpr_ros.evaluation.retrieval import Retrieval, retrieve, retrieve_sequence
-from vpr_ros.evaluation.run import open_map, run_recording, stage_timing, thumbnails_of
+from vpr_ros.evaluation.run import open_map, run_recording, stage_timing
 
 __all__ = [
     "Assessment",
@@ -90,7 +90,6 @@ __all__ = [
     "stage_timing",
     "standing_of",
     "summary",
-    "thumbnails_of",
     "to_json",
     "truth_by_poses",
     "truth_by_revisits",

@@ -18,6 +18,8 @@ from vpr_ros.scoring import PairLabel, Truth
 LOOKING_AT_ALL: Mapping[str, object] = {
     "min_similarity": -1.0,
     "min_margin": -2.0,
+    "min_lone_margin": -2.0,
+    "min_sequence_margin": -1.0,
     "min_rerank_score": 0.0,
     "min_inliers": 0,
     "target_precision": 0.9999,
@@ -43,6 +45,11 @@ class Calibration:
     right: int
     wrong: int
     bins: tuple[ReliabilityBin, ...]
+
+    @property
+    def reachable_precision(self) -> float:
+        """The highest precision that the pairs vouch for, a little below 1 even where all are right; 0 if none."""
+        return max((precision for _, precision in self.policy.accepted), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

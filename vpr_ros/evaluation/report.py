@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
 from vpr_ros.core import Decision
+from vpr_ros.detection.policy import policy_notes
 from vpr_ros.detection.settings import Settings
+from vpr_ros.evaluation.album import Album
 from vpr_ros.evaluation.assessment import Assessment, Mark, Standing, standing_of
 from vpr_ros.evaluation.drawing import WIDTH, TimeLine, TopView, time_line, top_views
 from vpr_ros.evaluation.environment import machine, versions
 from vpr_ros.evaluation.plots import PLOT_HEIGHT, PLOT_WIDTH, Plot, plots
 from vpr_ros.evaluation.recording import Recording
+from vpr_ros.evaluation.reliability import RELIABILITY_HEIGHT, ReliabilityDiagram, reliability_diagram
+from vpr_ros.evaluation.shown_pairs import ShownPair, accepted_pairs, refused_pairs
+from vpr_ros.place_map import PlaceMap
 
-# Pairs shown as images: at about 15 kB an image, more would make a page that a phone does not like.
-_MAX_PAIRS = 24
-# Of them, wrong ones, as long as there are others to see.
-_MAX_WRONG_PAIRS = 16
 # Accepted candidates listed, the least sure first.
 _MAX_ACCEPTED = 200
 # Refused candidates shown of each stage, the most similar first, one a query: its others look much like it.
 _MAX_REFUSED = 10
-
-Thumbnails = Callable[[int], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +35,6 @@ class Tile:
     label: str
     value: str
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A loop closure as the two images it is about; an image is a data URI, None where the map has none."""
-
-    number: int
-    mark: Mark
-    query: str
-    match: str
-    query_image: Markup | None
-    match_image: Markup | None
-    similarity: float
-    probability: float
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +90,9 @@ class Section:
     time_line: TimeLine | None
     plots: tuple[Plot, ...]
     marks: tuple[Mark, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ShownPair, ...]
+    nearly: tuple[ShownPair, ...]
+    reliability: ReliabilityDiagram | None
     closures: int
     accepted: tuple[Row, ...]
     refused: tuple[RefusedGroup, ...]
@@ -119,7 +103,7 @@ class Section:
 
 
 def section_of(
-    recording: Recording, assessment: Assessment | None, settings: Settings, thumbnail: Thumbnails, *, lost: str = ""
+    recording: Recording, assessment: Assessment | None, settings: Settings, place_map: PlaceMap, *, lost: str = ""
 ) -> Section:
     """Return what the page says of one run.
 
@@ -127,10 +111,15 @@ def section_of(
         recording: What the run gave.
         assessment: What truth says of it, None without truth.
         settings: What it ran with.
-        thumbnail: Place id to JPEG, as ``PlaceMap.thumbnail``; read here, so the map may be closed afterwards.
+        place_map: The map it filled, for the pictures; read here, so it may be closed afterwards.
         lost: What went missing on the way, in words; what the source dropped is added.
+
+    Raises:
+        MapError: The map's disk is broken.
+        PolicyError: The policy that the settings name can't be read.
     """
     marks = _marks(recording, assessment)
+    album = Album(place_map, settings.geometry)
     drops = [
         lost,
         *(f"{count} {'time' if count == 1 else 'times'} {cause}" for cause, count in recording.drops.items()),
@@ -146,7 +135,9 @@ def section_of(
         time_line=time_line(recording, marks),
         plots=plots(recording, marks, settings.thresholds.min_similarity),
         marks=tuple(sorted(set(marks))),
-        pairs=tuple(_pairs(recording, marks, thumbnail)),
+        pairs=tuple(accepted_pairs(recording, marks, album)),
+        nearly=tuple(refused_pairs(recording, album)),
+        reliability=reliability_diagram(policy_notes(place_map.recipe, settings.choice.policy)),
         closures=len(recording.closures),
         accepted=tuple(_accepted(recording, marks)),
         refused=tuple(_refused(recording)),
@@ -168,7 +159,12 @@ def render_report(sections: Sequence[Section]) -> str:
     )
     made_at = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     template = environment.get_template("report.html.j2")
-    sizes = {"width": WIDTH, "plot_width": PLOT_WIDTH, "plot_height": PLOT_HEIGHT}
+    sizes = {
+        "width": WIDTH,
+        "plot_width": PLOT_WIDTH,
+        "plot_height": PLOT_HEIGHT,
+        "reliability_height": RELIABILITY_HEIGHT,
+    }
     return template.render(sections=sections, versions=versions(), machine=machine(), made_at=made_at, **sizes)
 
 
@@ -225,43 +221,6 @@ def _marks(recording: Recording, assessment: Assessment | None) -> tuple[Mark, .
     if assessment is not None:
         return assessment.marks
     return tuple("unscored" for _ in recording.closures)
-
-
-def _pairs(recording: Recording, marks: Sequence[Mark], thumbnail: Thumbnails) -> Iterator[Pair]:
-    decisions = {(d.query_id, d.match_id): d for d in recording.decisions if d.accepted}
-    for number in _shown(marks):
-        closure = recording.closures[number]
-        decision = decisions.get((closure.query_id, closure.match_id))
-        yield Pair(
-            number=number,
-            mark=marks[number],
-            query=recording.when(recording.query_of(closure)),
-            match=recording.where(closure),
-            query_image=_data_uri(thumbnail(closure.query_id)),
-            match_image=_data_uri(thumbnail(closure.match_id)),
-            similarity=closure.similarity,
-            probability=closure.probability,
-            reason=decision.reason if decision else "",
-        )
-
-
-def _shown(marks: Sequence[Mark]) -> list[int]:
-    """Return which closures to show: wrong ones first, each kind evenly over the run."""
-    wrong = [number for number, mark in enumerate(marks) if mark == "wrong"]
-    others = [number for number, mark in enumerate(marks) if mark != "wrong"]
-    wrong = _spread(wrong, max(_MAX_WRONG_PAIRS, _MAX_PAIRS - len(others)))
-    return wrong + _spread(others, _MAX_PAIRS - len(wrong))
-
-
-def _spread(numbers: list[int], most: int) -> list[int]:
-    """Return at most so many, evenly over the run."""
-    step = max(1.0, len(numbers) / most)
-    return [numbers[int(i * step)] for i in range(min(most, len(numbers)))]
-
-
-def _data_uri(jpeg: bytes | None) -> Markup | None:
-    # Base64 has no character that HTML reads, so the text needs no escaping.
-    return Markup("data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")) if jpeg else None  # noqa: S704
 
 
 def _accepted(recording: Recording, marks: Sequence[Mark]) -> Iterator[Row]:

@@ -93,11 +93,6 @@ def open_map(settings: Settings, recipe: Recipe) -> PlaceMap:
     return PlaceMap.open_or_create(Path(choice.map), recipe, durable=choice.durable)
 
 
-def thumbnails_of(place_map: PlaceMap) -> Callable[[int], bytes | None]:
-    """Return the map's thumbnails by place id; None where a keyframe was not stored (``mode: localization``)."""
-    return lambda place_id: place_map.thumbnail(place_id) if place_id < len(place_map) else None
-
-
 def stage_timing(spent_ms: Mapping[str, Iterable[float]]) -> dict[str, StageTiming]:
     """Return median and 95th percentile of each stage that ran."""
     timing = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any, TextIO
@@ -19,7 +21,7 @@ from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from vpr_ros.core import Frame, VprError
+from vpr_ros.core import Frame, VprError, share_path
 from vpr_ros.nodes.messages import (
     camera_info_message,
     depth_message,
@@ -31,7 +33,6 @@ from vpr_ros.nodes.messages import (
 from vpr_ros.nodes.qos import COMPLETE, reliable
 from vpr_ros.nodes.running import core_log_on, own_arguments, ros
 from vpr_ros.sources import Source, SourceOptions, open_source
-from vpr_ros.sources.bag_raw import RawMessage
 
 IMAGE, INFO, DEPTH, ODOMETRY = "camera/image_raw", "camera/camera_info", "camera/depth", "odom"
 COMPRESSED = f"{IMAGE}/compressed"
@@ -80,38 +81,35 @@ def messages_of(frame: Frame) -> Iterator[Timed]:
     yield Timed(IMAGE, frame.stamp_ns, image_message(frame.image, "rgb8", header))
 
 
-def recorded_messages(source: Source) -> Iterator[Timed] | None:
-    """Return a bag's messages as they were recorded, not decoded; None where the source is no bag."""
+def recorded_messages(source: Source) -> tuple[set[str], Iterator[Timed]] | None:
+    """Return a bag's topics and its messages as they were recorded, not decoded; None where the source is no bag."""
     from vpr_ros.sources.bag import BagSource  # rosbags takes long to load
 
     if not isinstance(source, BagSource):
         return None
-    return (
-        Timed(COMPRESSED if _is_compressed_image(raw) else _ROLES[raw.topic_role], raw.stamp_ns, raw.cdr)
-        for raw in source.raw_messages()
-    )
-
-
-def _is_compressed_image(raw: RawMessage) -> bool:
-    return raw.topic_role == "image" and raw.msgtype.endswith("CompressedImage")
+    image = COMPRESSED if source.has_compressed_images else IMAGE
+    roles = _ROLES | {"image": image}
+    messages = (Timed(roles[raw.topic_role], raw.stamp_ns, raw.cdr) for raw in source.raw_messages())
+    return {roles[role] for role in source.roles}, messages
 
 
 class Player:
     """Publishes what is due, in order and at its pace."""
 
-    def __init__(self, node: Node, stop: Event, rate: float) -> None:
+    def __init__(self, node: Node, stop: Event, rate: float, topics: Collection[str]) -> None:
         """Make the topics.
 
         Args:
             node: Who publishes.
             stop: Ends the play when it is set.
             rate: 2 plays twice as fast as recorded.
+            topics: What the source has; whoever listens would wait for any other in vain.
         """
         self._node = node
         self._stop = stop
         self._rate = rate
         self._publishers: dict[str, Publisher[Any]] = {
-            topic: node.create_publisher(kind, topic, COMPLETE) for topic, kind in _TYPES.items()
+            topic: node.create_publisher(_TYPES[topic], topic, COMPLETE) for topic in topics
         }
         self._clock = node.create_publisher(Clock, "/clock", reliable(10))
         self.images = 0
@@ -119,10 +117,13 @@ class Player:
     def wait_for_subscribers(self, topics: list[str]) -> None:
         """Wait until each of ``topics`` has a subscriber, then a moment for the other topics to get theirs.
 
-        The image topic stands for the compressed one as well.
+        The image topic stands for the compressed one as well; what the source does not have is not waited for.
         """
+        if IMAGE in topics and COMPRESSED in self._publishers:
+            topics = [*topics, COMPRESSED]
         for topic in topics:
-            self._wait_for(topic)
+            if topic in self._publishers:
+                self._wait_for(topic)
         soon_s = time.monotonic() + _OTHER_TOPICS_S
         others = [publisher for topic, publisher in self._publishers.items() if topic not in topics]
         while time.monotonic() < soon_s and not all(p.get_subscription_count() for p in others):
@@ -140,7 +141,7 @@ class Player:
             if self._stop.wait(max(0.0, due_s - time.monotonic())):
                 return
             self._clock.publish(Clock(clock=stamp_of(item.stamp_ns)))
-            self._publishers[item.topic].publish(item.message)
+            self._publisher(item.topic).publish(item.message)
             self.images += item.topic in (IMAGE, COMPRESSED)
 
     def wait_until_received(self) -> bool:
@@ -148,11 +149,16 @@ class Player:
         patience = Duration(seconds=_ACKNOWLEDGED_S)
         return all(publisher.wait_for_all_acked(patience) for publisher in self._publishers.values())
 
+    def _publisher(self, topic: str) -> Publisher[Any]:
+        """Return a topic's publisher; odometry that sets in later than the first image gets its own then."""
+        if topic not in self._publishers:
+            self._publishers[topic] = self._node.create_publisher(_TYPES[topic], topic, COMPLETE)
+        return self._publishers[topic]
+
     def _wait_for(self, topic: str) -> None:
         publisher = self._publishers[topic]
-        awaited = [publisher, self._publishers[COMPRESSED]] if topic == IMAGE else [publisher]
         say_s = time.monotonic() + _SAY_AGAIN_S
-        while not any(p.get_subscription_count() for p in awaited) and not self._stop.wait(_ASK_AGAIN_S):
+        while not publisher.get_subscription_count() and not self._stop.wait(_ASK_AGAIN_S):
             if time.monotonic() > say_s:
                 say_s += _SAY_AGAIN_S
                 self._node.get_logger().info(f"waiting for a subscriber of {publisher.topic_name}")
@@ -162,11 +168,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Play a source; return the exit status: 0 played, 1 not all received, 2 the source can't be read."""
     given = sys.argv if arguments is None else [sys.argv[0], *arguments]
     options = own_arguments(_parser(), given)
+    # Read by Fast DDS when the node is made; the user's own profile stays, and other middleware does not look at it.
+    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(share_path("config/bag_player_fastdds.xml")))
     with ros(given) as stop:
         node = Node("bag_player_node")
         try:
             with core_log_on(node), open_source(options.source, source_options(options)) as source:
-                return _play(source, Player(node, stop, options.rate), node, options)
+                return _play(source, node, stop, options)
         except (VprError, OSError) as error:
             node.get_logger().error(str(error))
             return 2
@@ -174,14 +182,16 @@ def main(arguments: list[str] | None = None) -> int:
             node.destroy_node()
 
 
-def _play(source: Source, player: Player, node: Node, options: argparse.Namespace) -> int:
+def _play(source: Source, node: Node, stop: Event, options: argparse.Namespace) -> int:
     say = node.get_logger()
     with ExitStack() as at_end:
         log = at_end.enter_context(options.played.open("w", encoding="ascii")) if options.played else None
+        recorded = None if options.decoded or log else recorded_messages(source)
+        topics, messages = _decoded_messages(source, log) if recorded is None else recorded
+        player = Player(node, stop, options.rate, topics)
         if options.wait_for_subscribers:
             player.wait_for_subscribers(options.wait_for_subscribers)
-        recorded = None if options.decoded or log else recorded_messages(source)
-        player.play(_messages(source, log) if recorded is None else recorded)
+        player.play(messages)
     is_whole = player.wait_until_received()
     drops = "".join(f", {count} {cause}" for cause, count in source.drops.items())
     say.info(f"played {player.images} images of {source.uri}{drops}")
@@ -190,9 +200,18 @@ def _play(source: Source, player: Player, node: Node, options: argparse.Namespac
     return 0 if is_whole else 1
 
 
-def _messages(source: Source, log: TextIO | None) -> Iterator[Timed]:
+def _decoded_messages(source: Source, log: TextIO | None) -> tuple[set[str], Iterator[Timed]]:
+    """Return the topics that the first frame has, and all messages."""
+    frames = source.frames()
+    first = next(frames, None)
+    if first is None:
+        return {IMAGE}, iter(())
+    return {timed.topic for timed in messages_of(first)}, _logged_messages(chain([first], frames), log)
+
+
+def _logged_messages(frames: Iterable[Frame], log: TextIO | None) -> Iterator[Timed]:
     """Yield all messages; each frame is noted when its last message is taken."""
-    for frame in source.frames():
+    for frame in frames:
         yield from messages_of(frame)
         if log is not None:
             log.write(f"{frame.index} {frame.stamp_ns}\n")

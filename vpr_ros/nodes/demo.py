@@ -27,7 +27,6 @@ from vpr_ros.evaluation import (
     section_of,
     standing_of,
     summary,
-    thumbnails_of,
     to_json,
     write_whole,
 )
@@ -232,7 +231,7 @@ def _lost(performance: _Performance) -> str:
 
 def _write_results(run: _Run, settings: Settings, folder: Path) -> Path:
     with PlaceMap.open(folder / "demo.vprmap", read_only=True) as place_map:
-        section = section_of(run.recording, run.assessment, settings, thumbnails_of(place_map), lost=run.lost)
+        section = section_of(run.recording, run.assessment, settings, place_map, lost=run.lost)
     report = folder / "report.html"
     write_whole(report, render_report([section]))
     write_whole(folder / "result.json", to_json(loops_result(run.recording, run.assessment)) + "\n")

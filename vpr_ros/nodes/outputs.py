@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -15,8 +17,10 @@ from visualization_msgs.msg import MarkerArray
 from vpr_msgs.msg import Decision as DecisionMessage
 from vpr_msgs.msg import Keyframe as KeyframeMessage
 from vpr_msgs.msg import LoopClosure as LoopClosureMessage
-from vpr_ros.core import Keyframe, LoopClosure
+from vpr_ros.core import Decision, Keyframe, LoopClosure
 from vpr_ros.detection import Observation, Settings, relocalization_of
+from vpr_ros.evaluation.album import Album
+from vpr_ros.evaluation.match_picture import caption_of, match_picture
 from vpr_ros.nodes.messages import (
     decision_message,
     header_of,
@@ -24,14 +28,15 @@ from vpr_ros.nodes.messages import (
     keyframe_message,
     loop_closure_message,
 )
-from vpr_ros.nodes.pictures import markers, match_picture
+from vpr_ros.nodes.pictures import LoopLine, certainty, markers
 from vpr_ros.nodes.qos import LATCHED, reliable
 from vpr_ros.nodes.robot_frames import RobotFrames
 from vpr_ros.nodes.vitals import Vitals
 from vpr_ros.place_map import PlaceMap
 
-# Thumbnails kept of the newest keyframes: a query waits for at most a few keyframes before it is decided.
-_RECENT_THUMBNAILS = 64
+# The newest keyframes with thumbnail and features (90 KiB each): localization stores none, and a query waits for at
+# most a few keyframes before it is decided.
+_RECENT_KEYFRAMES = 64
 
 
 class Outputs:
@@ -41,6 +46,7 @@ class Outputs:
         """Make the publishers; they are silent until the node is active."""
         self._node = node
         self._settings = settings.node
+        self._rules = settings.geometry
         self._robot = robot
         self._is_localizing = settings.choice.mode == "localization"
         self._same_place_m = settings.thresholds.same_place_m
@@ -53,7 +59,7 @@ class Outputs:
         self._match_images = make(Image, "~/match_image", reliable(1))
         self._markers = make(MarkerArray, "~/markers", reliable(1))
         self._frame_id = "camera"
-        self._thumbnails: OrderedDict[int, bytes | None] = OrderedDict()
+        self._recent: OrderedDict[int, Keyframe] = OrderedDict()
         self._track = _Track()
         self._drawn_for = (0, 0)
 
@@ -65,7 +71,7 @@ class Outputs:
             self._decisions.publish(decision_message(decision, self._frame_id))
         for closure in observation.closures:
             self._vitals.note("closures")
-            self._track.close(closure)
+            self._track.close(closure, certainty(closure.probability, _least_probability(observation.decisions)))
             self._closures.publish(loop_closure_message(closure))
             self._picture(closure, place_map)
             if self._is_localizing:
@@ -103,9 +109,9 @@ class Outputs:
     def _announce_keyframe(self, keyframe: Keyframe, place_map: PlaceMap) -> None:
         self._vitals.note("keyframes")
         self._frame_id = keyframe.frame_id
-        self._thumbnails[keyframe.id] = keyframe.thumbnail
-        if len(self._thumbnails) > _RECENT_THUMBNAILS:
-            self._thumbnails.popitem(last=False)
+        self._recent[keyframe.id] = replace(keyframe, patches=None)
+        if len(self._recent) > _RECENT_KEYFRAMES:
+            self._recent.popitem(last=False)
         sessions = place_map.sessions
         self._track.add(keyframe, sessions[-1].map_frame if sessions else self._settings.map_frame)
         self._keyframes.publish(keyframe_message(keyframe, with_descriptor=self._settings.publish_descriptors))
@@ -120,11 +126,15 @@ class Outputs:
     def _picture(self, closure: LoopClosure, place_map: PlaceMap) -> None:
         if not self._match_images.get_subscription_count():
             return
-        query = self._thumbnails.get(closure.query_id)
-        match = self._thumbnails.get(closure.match_id) or place_map.thumbnail(closure.match_id)
-        caption = f"keyframe {closure.query_id} shows {closure.match_id} again, p {closure.probability:.2f}"
+        pair = Album(place_map, self._rules).pair(closure.query_id, closure.match_id, self._recent)
+        picture = match_picture(pair, caption_of(closure, pair))
         header = header_of(closure.query_stamp_ns, closure.query_frame_id)
-        self._match_images.publish(image_message(match_picture(query, match, caption), "rgb8", header))
+        self._match_images.publish(image_message(picture, "rgb8", header))
+
+
+def _least_probability(decisions: Sequence[Decision]) -> float:
+    """Return the probability from which on closures are accepted; 0 where that stage is switched off."""
+    return next((d.threshold for d in decisions if d.accepted and d.stage == "probability"), 0.0)
 
 
 class _Track:
@@ -133,7 +143,7 @@ class _Track:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._positions: dict[int, NDArray[np.float64]] = {}
-        self._loops: list[tuple[int, int]] = []
+        self._loops: list[tuple[int, int, float]] = []
         self._session = -1
         self.frame_id = "map"
         self.version = 0
@@ -150,15 +160,15 @@ class _Track:
                 self._positions[keyframe.id] = keyframe.t_odom_camera.translation
                 self.version += 1
 
-    def close(self, closure: LoopClosure) -> None:
-        """Note a closure."""
+    def close(self, closure: LoopClosure, certain: float) -> None:
+        """Note a closure and how certain it is, from 0 (barely accepted) to 1."""
         with self._lock:
-            self._loops.append((closure.query_id, closure.match_id))
+            self._loops.append((closure.query_id, closure.match_id, certain))
             self.version += 1
 
-    def lines(self) -> tuple[NDArray[np.float64], list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
-        """Return positions of the keyframes (n, 3) and both ends of each closure within the session."""
+    def lines(self) -> tuple[NDArray[np.float64], list[LoopLine]]:
+        """Return positions of the keyframes (n, 3) and the closures within the session."""
         with self._lock:
             there = self._positions
             positions = np.array(list(there.values())).reshape(-1, 3)
-            return positions, [(there[q], there[m]) for q, m in self._loops if q in there and m in there]
+            return positions, [LoopLine(there[q], there[m], c) for q, m, c in self._loops if q in there and m in there]

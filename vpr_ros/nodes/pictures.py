@@ -1,64 +1,77 @@
-"""What people look at: a closure's two images side by side, keyframes and closures as markers."""
+"""Keyframes and closures as markers, for whoever watches the robot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from geometry_msgs.msg import Point
 from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-_HEIGHT = 240
-_CAPTION_HEIGHT = 24
 _KEYFRAME_SIZE_M = 0.15
 _LOOP_WIDTH_M = 0.05
-_BLUE = ColorRGBA(r=0.2, g=0.5, b=1.0, a=1.0)
-_GREEN = ColorRGBA(r=0.1, g=0.9, b=0.3, a=1.0)
+_BLUE = (0.2, 0.5, 1.0)
+# From barely accepted over yellow to sure.
+_CERTAINTY = ((0.9, 0.1, 0.1), (0.95, 0.85, 0.1), (0.1, 0.9, 0.3))
 
 
-def match_picture(query_jpeg: bytes | None, match_jpeg: bytes | None, caption: str) -> NDArray[np.uint8]:
-    """Return query and match side by side under a caption, RGB (height, width, 3); an image that is absent is grey."""
-    pair = np.hstack([_of_equal_height(query_jpeg), _of_equal_height(match_jpeg)])
-    strip = np.zeros((_CAPTION_HEIGHT, pair.shape[1], 3), np.uint8)
-    cv2.putText(strip, caption, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.vstack([strip, pair])
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopLine:
+    """A closure as a line between its two keyframes.
+
+    Attributes:
+        query: Position of the keyframe that closed it, metres, shape (3,).
+        match: Position of the place it shows again, shape (3,).
+        certainty: 0 where it was barely accepted, 1 where its probability is 1.
+    """
+
+    query: NDArray[np.float64]
+    match: NDArray[np.float64]
+    certainty: float
 
 
-def markers(
-    header: Header, positions: NDArray[np.float64], loops: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
-) -> MarkerArray:
-    """Return keyframes as spheres and closures as lines.
+def certainty(probability: float, least: float) -> float:
+    """Return how far a probability lies between the least that is accepted (0) and 1."""
+    return min(1.0, max(0.0, (probability - least) / (1 - least))) if least < 1 else 1.0
+
+
+def markers(header: Header, positions: NDArray[np.float64], loops: Sequence[LoopLine]) -> MarkerArray:
+    """Return keyframes as blue spheres and closures as lines, green where they are sure, red where barely accepted.
 
     Args:
         header: Its frame is the one the positions are in.
         positions: Of the keyframes, metres, shape (n, 3).
-        loops: Both ends of each closure, shape (3,) each.
+        loops: The closures.
     """
-    places = _marker(header, "keyframes", Marker.SPHERE_LIST, _KEYFRAME_SIZE_M, _BLUE)
+    places = _marker(header, "keyframes", Marker.SPHERE_LIST, _KEYFRAME_SIZE_M)
     places.points = [_point(position) for position in positions]
-    lines = _marker(header, "loop_closures", Marker.LINE_LIST, _LOOP_WIDTH_M, _GREEN)
-    lines.points = [_point(end) for loop in loops for end in loop]
+    lines = _marker(header, "loop_closures", Marker.LINE_LIST, _LOOP_WIDTH_M)
+    lines.points = [_point(end) for loop in loops for end in (loop.query, loop.match)]
+    colors = [_certainty_color(loop.certainty) for loop in loops]
+    lines.colors = [color for color in colors for _ in range(2)]
     return MarkerArray(markers=[places, lines])
 
 
-def _marker(header: Header, namespace: str, kind: int, size_m: float, color: ColorRGBA) -> Marker:
-    marker = Marker(header=header, ns=namespace, type=kind, action=Marker.ADD, color=color)
+def _marker(header: Header, namespace: str, kind: int, size_m: float) -> Marker:
+    marker = Marker(header=header, ns=namespace, type=kind, action=Marker.ADD, color=_color(_BLUE))
     marker.pose.orientation.w = 1.0
     marker.scale.x = marker.scale.y = marker.scale.z = size_m
     return marker
 
 
+def _certainty_color(value: float) -> ColorRGBA:
+    channels = zip(*_CERTAINTY, strict=True)
+    return _color(tuple(float(np.interp(value, (0.0, 0.5, 1.0), channel)) for channel in channels))
+
+
+def _color(rgb: tuple[float, ...]) -> ColorRGBA:
+    red, green, blue = rgb
+    return ColorRGBA(r=red, g=green, b=blue, a=1.0)
+
+
 def _point(position: NDArray[np.float64]) -> Point:
     x, y, z = position.tolist()
     return Point(x=x, y=y, z=z)
-
-
-def _of_equal_height(jpeg: bytes | None) -> NDArray[np.uint8]:
-    image = None if not jpeg else cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        return np.full((_HEIGHT, _HEIGHT * 4 // 3, 3), 128, np.uint8)
-    width = max(1, round(image.shape[1] * _HEIGHT / image.shape[0]))
-    return np.asarray(cv2.resize(image, (width, _HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)

@@ -85,6 +85,18 @@ class BagSource:
             reader.close()
             raise
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What of a robot its messages are: image, and camera_info, depth and odom where it has them."""
+        topics = self._topics
+        parts = {"image": topics.image, "camera_info": topics.info, "depth": topics.depth, "odom": topics.odom}
+        return tuple(role for role, topic in parts.items() if topic is not None)
+
+    @property
+    def has_compressed_images(self) -> bool:
+        """Whether its images are JPEG or PNG files."""
+        return self._topics.image.msgtype.endswith("CompressedImage")
+
     def __len__(self) -> int:
         """Return the number of images in the part that is read, whole or not; counting a part reads through it once."""
         if self._options.from_s == 0 and self._options.to_s is None:
