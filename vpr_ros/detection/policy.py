@@ -205,7 +205,7 @@ def _shown(name: str, value: float) -> str:
 UNCALIBRATED = Policy(
     name="uncalibrated",
     bias=-2.0,
-    weights={"sequence": 80.0, "inliers": 1.5, "coverage": 4.0},
+    weights={"sequence": 100.0, "inliers": 1.5, "coverage": 4.0},
     absent={"geometry": 0.0, "sequence": 0.0},
 )
 

@@ -18,7 +18,7 @@ from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
 _LEAST_RUN = -0.1
-# Where odometry or a metric pose vouches for a candidate, which the policy does not weigh, its images may leave this many
+# Where odometry or a metric pose, which the policy does not weigh, vouches for a candidate, images may leave this many
 # times the doubt: odometry alone refuses more than nine of ten wrong candidates of the simulated robot.
 _VOUCHED_ERRORS = 10
 
