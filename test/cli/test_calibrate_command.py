@@ -6,12 +6,12 @@ import pytest
 import yaml
 
 SETTINGS = ("--set", "target_precision=0.99", "--set", "top_k=4")  # few candidates: the test is to be quick
-# An image a second, which is one a metre: 44 of the first lap, of which none was seen before, and 28 of the second.
+# An image a second, which is one a metre: 44 of the first lap, of which none was seen before, and 25 of the second.
 RING = "sim:ring?laps=2&rate_hz=1"
 
 
 def test_a_drive_of_two_laps_gives_a_policy_that_loops_accepts(vpr_ros, images, tmp_path):
-    done = vpr_ros("calibrate", RING, "--to-s", "71", "--poses", "source", "--out", "ring.yaml", *SETTINGS)
+    done = vpr_ros("calibrate", RING, "--to-s", "68", "--poses", "source", "--out", "ring.yaml", *SETTINGS)
 
     assert done.returncode == 0, done.stderr
     assert "ring.yaml" in done.stdout
@@ -28,13 +28,12 @@ def test_a_drive_of_two_laps_gives_a_policy_that_loops_accepts(vpr_ros, images, 
     assert "nothing will be accepted with it at target_precision 0.99" in done.stdout
     loops = vpr_ros(
         "loops", images / "office", "--set", "policy=ring.yaml", "--set", "target_precision=0.9",
-        "--decisions", "d.jsonl", "--json", "-",
+        "--decisions", "d.jsonl",
     )  # fmt: skip
     assert loops.returncode == 0, loops.stderr
     decisions = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
     asked = next(least for least, precision in policy["accepted"] if precision >= 0.9)
     assert {d["threshold"] for d in decisions if d["stage"] == "probability"} == {asked}
-    assert json.loads(loops.stdout)["closures"]
 
 
 @pytest.mark.parametrize(
