@@ -21,7 +21,10 @@ def copied_gem_lite(folder):
 def test_the_list_says_what_there_is_and_how_to_get_the_rest(weights_folder):
     listed = {entry.name: entry for entry in registered()}
 
-    assert list(listed) == ["gem-lite", "mixvpr-4096", "mixvpr-512", "mixvpr-128"]
+    assert list(listed)[:4] == ["gem-lite", "mixvpr-4096", "mixvpr-512", "mixvpr-128"]
+    assert list(listed)[4:] == [
+        f"netvlad-{data}-{dim}" for data in ("mapillary", "pittsburgh") for dim in (128, 512, 4096)
+    ]
     assert listed["gem-lite"].present
     assert listed["gem-lite"].recipe.dim == 320
     assert listed["gem-lite"].licence == "Apache-2.0"

@@ -135,6 +135,8 @@ class Inputs:
             self._assembler.forget()
             self._clock_set_back()
         self._note_size(message)
+        if self.newest_image is None:
+            self.follow()  # who came with the first image is waited for from the first image on
         self._newest_ns["image"] = stamp_ns
         self.newest_image = message
         self._assembler.add_image(message, stamp_ns)

@@ -84,8 +84,15 @@ def listed_stamp_ns(text: str, place: str) -> int:
     Raises:
         SourceError: It is no stamp; names the place.
     """
-    if not _SECONDS.fullmatch(text) or (stamp_ns := stamp_ns_from_text(text)) > _LATEST_NS:
-        raise SourceError(f"{place}: '{text}' is no stamp, expected seconds such as 1305031229.528748")
+    refusal = f"{place}: '{text}' is no stamp, expected seconds such as 1305031229.528748"
+    if not _SECONDS.fullmatch(text):
+        raise SourceError(refusal)
+    try:
+        stamp_ns = stamp_ns_from_text(text)
+    except ValueError as error:  # beyond 64 bits
+        raise SourceError(refusal) from error
+    if stamp_ns > _LATEST_NS:
+        raise SourceError(refusal)
     return stamp_ns
 
 
