@@ -1,8 +1,7 @@
-"""How far the robot went and turned between two keyframes of a session, and how far off odometry may be by then."""
+"""How far the robot went between two keyframes of a session, and how far off odometry may be by then."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +18,10 @@ class PredictedMotion:
     Attributes:
         t_match_query: Query camera in the match camera.
         position_bound_m: Most that its translation may be off, in metres.
-        angle_bound_rad: Most that its rotation may be off, in rad.
     """
 
     t_match_query: Pose
     position_bound_m: float
-    angle_bound_rad: float
 
 
 class Odometer:
@@ -35,7 +32,6 @@ class Odometer:
         self._thresholds = thresholds
         self._ids = np.empty(0, np.int64)
         self._travelled_m = np.empty(0)
-        self._turned_rad = np.empty(0)
         self._last: Pose | None = None
 
     @property
@@ -45,15 +41,18 @@ class Odometer:
 
     def remember(self, keyframe: Keyframe) -> None:
         """Note the next keyframe of the session."""
-        travelled_m, turned_rad = self._to(keyframe)
+        self._travelled_m = np.append(self._travelled_m, self.travelled_to_m(keyframe))
         self._ids = np.append(self._ids, keyframe.id)
-        self._travelled_m = np.append(self._travelled_m, travelled_m)
-        self._turned_rad = np.append(self._turned_rad, turned_rad)
         self._last = keyframe.t_odom_camera or self._last
 
     def travelled_to_m(self, keyframe: Keyframe) -> float:
         """Return the length of the way from the session's start to a keyframe that comes next, in metres."""
-        return self._to(keyframe)[0]
+        if not len(self._ids):
+            return 0.0
+        travelled_m, before, now = float(self._travelled_m[-1]), self._last, keyframe.t_odom_camera
+        if before is None or now is None:  # a gap in odometry is bridged by the next keyframe that has it again
+            return travelled_m
+        return travelled_m + before.distance_m(now)
 
     def predict(self, query: Keyframe, match: Keyframe) -> PredictedMotion | None:
         """Return where odometry puts the query in the match's camera; None if it can't tell.
@@ -66,20 +65,7 @@ class Odometer:
         if rows.max(initial=0) >= len(self._ids) or self._ids[rows].tolist() != [match.id, query.id]:
             return None
         travelled_m = abs(float(np.diff(self._travelled_m[rows])[0]))
-        turned_rad = abs(float(np.diff(self._turned_rad[rows])[0]))
-        asked = self._thresholds
         return PredictedMotion(
             t_match_query=match.t_odom_camera.inverse() @ query.t_odom_camera,
-            position_bound_m=asked.odometry_drift * travelled_m,
-            angle_bound_rad=asked.odometry_drift * turned_rad
-            + math.radians(asked.odometry_drift_deg_per_m) * travelled_m,
+            position_bound_m=self._thresholds.odometry_drift * travelled_m,
         )
-
-    def _to(self, keyframe: Keyframe) -> tuple[float, float]:
-        if not len(self._ids):
-            return 0.0, 0.0
-        travelled_m, turned_rad = float(self._travelled_m[-1]), float(self._turned_rad[-1])
-        before, now = self._last, keyframe.t_odom_camera
-        if before is None or now is None:  # a gap in odometry is bridged by the next keyframe that has it again
-            return travelled_m, turned_rad
-        return travelled_m + before.distance_m(now), turned_rad + before.angle_rad(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from vpr_ros.encoders import EncoderError, open_encoder, registered
 from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
 from vpr_ros.evaluation.peers.opencv_encoder import OpenCvEncoder
 
+_LOG = logging.getLogger(__name__)
 THREADS = 2
 _REPEATS = 50
 _WARM_UP = 3
@@ -70,8 +72,8 @@ def _peers(name: str) -> dict[str, Encode]:
         from vpr_ros.evaluation.peers.torchvision_encoder import TorchvisionEncoder
 
         peers["torchvision transforms and torch"] = TorchvisionEncoder(name, THREADS).encode
-    except (ImportError, EncoderError):
-        pass  # a robot has no torch
+    except (ImportError, EncoderError) as error:  # a robot has no torch
+        _LOG.warning("the peer torchvision and torch is left out: %s", error)
     entry = next((entry for entry in registered() if entry.name == name), None)
     if entry is not None and entry.recipe is not None and entry.weights is not None:
         peers["cv2.resize and onnxruntime"] = OpenCvEncoder(entry.weights, entry.recipe, THREADS).encode
