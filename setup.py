@@ -9,7 +9,7 @@ PACKAGE = "vpr_ros"
 
 def files(folder, pattern):
     """Return the files of a folder as setuptools takes them."""
-    return [str(path) for path in sorted(Path(folder).glob(pattern))]
+    return [str(path) for path in sorted(Path(folder).glob(pattern)) if path.is_file()]
 
 
 setup(
@@ -27,6 +27,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", files("launch", "*.launch.py")),
         (f"share/{PACKAGE}/config", files("config", "*")),
+        (f"share/{PACKAGE}/config/training", files("config/training", "*.yaml")),
         (f"share/{PACKAGE}/weights", files("weights", "*")),
     ],
     install_requires=["setuptools"],

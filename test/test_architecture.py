@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "reranking": {"core"},
     "geometry": {"core"},
     "detection": {"core", "encoders", "place_map", "reranking", "geometry"},
-    "training": {"core", "encoders", "reranking", "sources", "scoring", "detection"},
+    # The policy is fitted to what a detector on a map sees.
+    "training": {"core", "encoders", "place_map", "reranking", "sources", "scoring", "detection"},
     "evaluation": BELOW_EVALUATION,
     "nodes": BELOW_EVALUATION | {"evaluation"},
     "cli": BELOW_EVALUATION | {"evaluation"},
@@ -37,7 +38,7 @@ MAY_IMPORT = {
 # Where a library may be imported at all, as path prefixes inside the package.
 ONLY_IN = {
     "rclpy": ("nodes/",),
-    "torch": ("encoders/models/", "encoders/engines/torch_", "evaluation/peers/"),
+    "torch": ("encoders/models/", "encoders/engines/torch_", "training/", "evaluation/peers/"),
     "torchvision": ("encoders/models/", "encoders/engines/torch_", "evaluation/peers/"),
     "faiss": ("place_map/", "evaluation/benchmark_"),
     "sqlite3": ("place_map/", "sources/rtabmap.py"),
@@ -91,7 +92,8 @@ def test_libraries_stay_in_the_rooms_that_are_about_them(path):
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_slow_libraries_are_imported_where_they_are_used(path):
     inside = str(path.relative_to(PACKAGE))
-    if inside.startswith(("encoders/models/", "encoders/engines/torch_", "evaluation/peers/")):
+    trains = inside.startswith("training/") and not inside.startswith("training/fit_")
+    if trains or inside.startswith(("encoders/models/", "encoders/engines/torch_", "evaluation/peers/")):
         pytest.skip("loaded only when asked for by name")
     at_top = {module.split(".")[0] for module, is_top in imported_modules(ast.parse(path.read_text())) if is_top}
     assert not at_top & SLOW_TO_LOAD

@@ -12,7 +12,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("loops", "retrieve", "evaluate", "encoders", "export", "map", "sources", "doctor", "bench", "completion")
+COMMANDS = (
+    "loops",
+    "retrieve",
+    "relocalize",
+    "evaluate",
+    "calibrate",
+    "train",
+    "encoders",
+    "export",
+    "weights",
+    "map",
+    "sources",
+    "doctor",
+    "bench",
+    "completion",
+)
 HEAVY = {"numpy", "cv2", "faiss", "onnxruntime", "torch", "rosbags", "vizdoom", "jinja2", "rich", "rclpy", "yaml"}
 
 
@@ -106,7 +121,7 @@ def test_map_info_and_check_read_a_stored_map(vpr_ros, images):
         json.loads(vpr_ros("map", what, "office.vprmap", "--json", "-").stdout) for what in ("info", "check")
     )
 
-    assert (info["places"], len(info["sessions"]), info["recipe"]["name"]) == (28, 1, "gem-lite")
+    assert (info["places"], len(info["sessions"]), info["recipe"]["name"]) == (28, 1, "mixvpr-lite")
     assert check["problems"] == []
 
 

@@ -114,8 +114,8 @@ def test_what_can_not_be_done_is_one_line_and_status_2(vpr_ros, images, tmp_path
 
 @pytest.fixture
 def empty_map(tmp_path):
-    """A map of gem-lite's without a place."""
+    """A map of mixvpr-lite's without a place."""
     from vpr_ros.encoders import open_encoder
     from vpr_ros.place_map import PlaceMap
 
-    PlaceMap.open_or_create(tmp_path / "office.vprmap", open_encoder("gem-lite", "auto").recipe).close()
+    PlaceMap.open_or_create(tmp_path / "office.vprmap", open_encoder("mixvpr-lite", "auto").recipe).close()

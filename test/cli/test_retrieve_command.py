@@ -20,7 +20,7 @@ def test_two_folders_in_step_are_judged_by_tolerance_alone_on_standard_output(vp
     assert done.returncode == 0
     assert list(result) == RESULT_KEYS
     assert result["recall_at"] == {"1": 1.0, "5": 1.0, "10": 1.0}
-    assert (result["queries"], result["database"], result["encoder"]) == (28, 28, "gem-lite")
+    assert (result["queries"], result["database"], result["encoder"]) == (28, 28, "mixvpr-lite")
 
 
 def test_a_sequence_is_judged_by_a_table_and_told_to_people(vpr_ros, images, office):

@@ -159,7 +159,7 @@ def test_what_a_fitted_threshold_accepts_is_as_precise_as_was_asked(said_and_rig
     measured = replace(policy, accepted=accepted)
     if any(precision >= target for _, precision in accepted):
         said = np.array([policy.probability(figures) for figures in pairs.figures])
-        assert pairs.is_same_place[said >= measured.threshold(target)].mean() >= target
+        assert pairs.is_same_place[said >= measured.threshold(target, {})].mean() >= target
 
 
 def test_too_few_right_pairs_vouch_for_no_high_precision():

@@ -12,10 +12,12 @@ from vpr_ros.detection.policy import (
     UNCALIBRATED,
     Policy,
     PolicyError,
+    Thresholds,
     policy_as_yaml,
     policy_for,
     policy_notes,
     read_policy,
+    thresholds_by,
 )
 
 TWO_STAGES = Policy(
@@ -56,12 +58,24 @@ def test_a_curve_says_what_log_odds_turned_out_to_mean_and_is_flat_beyond_its_en
     assert said == pytest.approx([0.1, 0.1, 0.4, 0.7, 0.7])
 
 
+def test_pairs_that_odometry_allows_are_weighed_by_what_was_learned_of_such_pairs():
+    aided = Policy("allowed", bias=2.0, weights={"margin": 1.0}, accepted=((0.7, 0.999),))
+    policy = Policy("any", bias=-2.0, weights={"margin": 1.0}, accepted=((0.95, 0.999),), aided=aided)
+    alone, ruled_out, allowed = {"margin": 0.5}, {"margin": 0.5, "odometry": 0.0}, {"margin": 0.5, "odometry": 1.0}
+
+    assert policy.log_odds(alone) == policy.log_odds(ruled_out) == -1.5
+    assert policy.log_odds(allowed) == 2.5
+    assert policy.probability(allowed) == aided.probability(alone) > policy.probability(alone)
+    assert [policy.threshold(0.999, seen) for seen in (alone, ruled_out, allowed)] == [0.95, 0.95, 0.7]
+    assert Policy("no such", bias=1.0, weights={}).log_odds(allowed) == 1.0
+
+
 def test_a_closure_is_accepted_from_the_least_probability_on_that_reaches_the_precision():
     policy = Policy("measured", bias=0.0, weights={}, accepted=((0.6, 0.95), (0.8, 0.992), (0.97, 0.999)))
 
-    assert [policy.threshold(target) for target in (0.9, 0.95, 0.99, 0.995)] == [0.6, 0.6, 0.8, 0.97]
-    assert policy.threshold(0.9999) == 0.9999, "where nothing was seen to reach it, the probability itself must"
-    assert TWO_STAGES.threshold(0.99) == 0.99
+    assert [policy.threshold(target, {}) for target in (0.9, 0.95, 0.99, 0.995)] == [0.6, 0.6, 0.8, 0.97]
+    assert policy.threshold(0.9999, {}) == 0.9999, "where nothing was seen to reach it, the probability itself must"
+    assert TWO_STAGES.threshold(0.99, {}) == 0.99
 
 
 def test_people_are_told_the_figures_that_weigh():
@@ -228,3 +242,13 @@ def test_where_no_file_is_taken_or_it_has_no_notes_there_are_none(tmp_path):
 
     assert policy_notes(WORLD.recipe) == {}
     assert policy_notes(WORLD.recipe, str(path)) == {}
+
+
+def test_thresholds_of_an_encoder_take_the_place_of_defaults_and_not_of_what_a_user_chose():
+    policy = Policy("other scale", bias=0.0, weights={}, thresholds={"min_similarity": 0.8, "min_margin": -0.02})
+
+    found = thresholds_by(policy, Thresholds(min_margin=0.5))
+
+    assert (found.min_similarity, found.min_margin) == (0.8, 0.5)
+    with pytest.raises(PolicyError, match="sets min_luck, which is no threshold"):
+        Policy("typing error", bias=0.0, weights={}, thresholds={"min_luck": 0.8})

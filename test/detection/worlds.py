@@ -35,7 +35,7 @@ class World:
         return Encoding((noisy / np.linalg.norm(noisy)).astype(np.float32))
 
 
-def street(length, reach=1.5, background=0.6):
+def street(length, reach=1.5, background=0.3):
     """Cosines along a street: 1 at a spot, falling to ``background`` some ``reach`` spots on."""
     spot = np.arange(length)
     return background + (1 - background) * np.exp(-(((spot[:, None] - spot) / reach) ** 2))

@@ -98,3 +98,53 @@ def _values(name, shape, generator):
         return 0.5 + torch.rand(shape, generator=generator)
     spread = 0.1 if len(shape) < 2 else (2 / prod(shape[1:])) ** 0.5
     return spread * torch.randn(shape, generator=generator)
+
+
+_LAYERS = {
+    "ResNet18": (("4", 2, 64), ("5", 2, 128), ("6", 2, 256), ("7", 2, 512)),
+    "ResNet50": (("4", 3, 64), ("5", 4, 128), ("6", 6, 256), ("7", 3, 512)),
+}
+_VGG16_LAYERS = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256}
+_VGG16_LAYERS |= dict.fromkeys((17, 19, 21, 24, 26, 28), 512)
+
+
+def cosplace(backbone="ResNet18", dim=512, *, seed=0, p=2.7):
+    """What CosPlace and EigenPlaces release: a bare state dict, backbone modules by their number."""
+    shapes = _vgg16_shapes() if backbone == "VGG16" else _resnet_shapes(backbone)
+    channels = 2048 if backbone == "ResNet50" else 512
+    shapes |= {"aggregation.3.weight": (dim, channels), "aggregation.3.bias": (dim,)}
+    generator = torch.Generator().manual_seed(seed)
+    weights = {name: _values(name, shape, generator) for name, shape in shapes.items()}
+    return weights | {"aggregation.1.p": torch.tensor([p])}
+
+
+def _vgg16_shapes():
+    shapes = {}
+    inputs = 3
+    for number, width in _VGG16_LAYERS.items():
+        shapes |= {f"backbone.{number}.weight": (width, inputs, 3, 3), f"backbone.{number}.bias": (width,)}
+        inputs = width
+    return shapes
+
+
+def _resnet_shapes(backbone):
+    shapes = {"backbone.0.weight": (64, 3, 7, 7), **_batch_norm("backbone.1", 64)}
+    inputs = 64
+    for layer, blocks, width in _LAYERS[backbone]:
+        for block in range(blocks):
+            name = f"backbone.{layer}.{block}"
+            if backbone == "ResNet50":
+                shapes |= _bottleneck(name, inputs, width, block)
+                inputs = 4 * width
+            else:
+                shapes |= _basic_block(name, inputs, width)
+                inputs = width
+    return shapes
+
+
+def _basic_block(name, inputs, width):
+    shapes = {f"{name}.conv1.weight": (width, inputs, 3, 3), f"{name}.conv2.weight": (width, width, 3, 3)}
+    shapes |= _batch_norm(f"{name}.bn1", width) | _batch_norm(f"{name}.bn2", width)
+    if inputs != width:
+        shapes |= {f"{name}.downsample.0.weight": (width, inputs, 1, 1)} | _batch_norm(f"{name}.downsample.1", width)
+    return shapes

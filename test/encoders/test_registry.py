@@ -21,9 +21,19 @@ def copied_gem_lite(folder):
 def test_the_list_says_what_there_is_and_how_to_get_the_rest(weights_folder):
     listed = {entry.name: entry for entry in registered()}
 
-    assert list(listed)[:4] == ["gem-lite", "mixvpr-4096", "mixvpr-512", "mixvpr-128"]
-    assert list(listed)[4:] == [
+    assert list(listed)[:6] == ["mixvpr-lite", "mixvpr-lite-128", "gem-lite", "mixvpr-4096", "mixvpr-512", "mixvpr-128"]
+    assert list(listed)[6:12] == [
         f"netvlad-{data}-{dim}" for data in ("mapillary", "pittsburgh") for dim in (128, 512, 4096)
+    ]
+    assert [name for name in listed if name.startswith("cosplace-")] == [
+        *(f"cosplace-resnet18-{dim}" for dim in (32, 64, 128, 256, 512)),
+        *(f"cosplace-resnet50-{dim}" for dim in (32, 64, 128, 256, 512, 1024, 2048)),
+        *(f"cosplace-vgg16-{dim}" for dim in (64, 128, 256, 512)),
+    ]
+    assert [name for name in listed if name.startswith("eigenplaces-")] == [
+        *(f"eigenplaces-resnet18-{dim}" for dim in (256, 512)),
+        *(f"eigenplaces-resnet50-{dim}" for dim in (128, 256, 512, 1024, 2048)),
+        "eigenplaces-vgg16-512",
     ]
     assert listed["gem-lite"].present
     assert listed["gem-lite"].recipe.dim == 320

@@ -8,25 +8,47 @@ from vpr_ros.encoders import EncoderError
 from vpr_ros.evaluation.benchmark_encode import bench_encode
 
 
-def test_ours_stands_first_beside_the_usual_ways_and_all_compute_nearly_the_same():
-    benchmark = bench_encode("gem-lite", repeats=2)
+@pytest.fixture(scope="module")
+def benchmark():
+    return bench_encode("gem-lite", repeats=2)
 
-    ours, *peers = benchmark.rows
+
+def test_ours_stands_first_beside_the_usual_ways(benchmark):
+    ours = benchmark.rows[0]
+    assert "gem-lite" in ours.what
     assert "640 x 480" in ours.what
     assert not ours.peer
-    assert all(peer.peer for peer in peers)
     assert all(0 < row.p50_ms <= row.p95_ms for row in benchmark.rows)
     assert all(row.more["threads"] == 2 for row in benchmark.rows)
-    assert "cv2.resize and onnxruntime" in [peer.what for peer in peers]
-    for peer in peers:
-        assert benchmark.ratios[f"{peer.what} / ours"] == pytest.approx(peer.p50_ms / ours.p50_ms)
+    (opencv,) = [row for row in benchmark.rows if row.what == "cv2.resize and onnxruntime"]
+    assert opencv.peer
+    assert benchmark.ratios["cv2.resize and onnxruntime / ours"] == pytest.approx(opencv.p50_ms / ours.p50_ms)
+
+
+def test_every_engine_that_is_here_has_a_row_and_its_process_stays_small_without_torch(benchmark):
+    ours = {row.what.split(",")[0]: row for row in benchmark.rows if not row.peer}
+    for engine in ("onnxruntime", *(["openvino"] if importlib.util.find_spec("openvino") else [])):
+        row = ours[f"gem-lite on {engine}"]
+        assert row.more["torch"] == "not loaded"
+        assert 0 < row.more["peak_memory_mib"] <= 400
+    assert all(row.more["least_cosine_to_ours"] > 0.99 for row in ours.values())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="no torchvision here")
-def test_the_network_in_torch_gives_our_descriptor():
-    benchmark = bench_encode("gem-lite", repeats=2)
+def test_plain_mixvpr_in_torch_stands_beside_our_engines(benchmark):
+    rows = {row.what.split(", 640")[0]: row for row in benchmark.rows}
+    eager, ours = rows["mixvpr-r50-512 in torch, eager"], rows["mixvpr-r50-512 on onnxruntime"]
+    assert eager.peer
+    assert eager.more["least_cosine_to_ours"] > 0.999
+    assert ours.more["peak_memory_mib"] <= 400
+    ratio = benchmark.ratios["mixvpr-r50-512 in torch, eager / mixvpr-r50-512 on onnxruntime"]
+    assert ratio == pytest.approx(eager.p50_ms / ours.p50_ms)
+    assert any(name.startswith("mixvpr-r50-512 in torch, eager / gem-lite on") for name in benchmark.ratios)
 
-    (torch_row,) = [row for row in benchmark.rows if "torch" in row.what and row.peer]
+
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="no torchvision here")
+def test_the_network_in_torch_gives_our_descriptor(benchmark):
+    (torch_row,) = [row for row in benchmark.rows if row.what == "torchvision transforms and torch"]
     assert torch_row.more["least_cosine_to_ours"] > 0.999
 
 

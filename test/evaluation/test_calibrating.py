@@ -7,8 +7,9 @@ import pytest
 
 from vpr_ros.core import Recipe
 from vpr_ros.detection import Settings
+from vpr_ros.detection.calibration import all_seen
 from vpr_ros.detection.policy import FIGURES, PolicyError
-from vpr_ros.evaluation import all_seen, calibrate
+from vpr_ros.evaluation import calibrate
 from vpr_ros.scoring import PairLabel, Truth
 
 RECIPE = Recipe("table", 8, 8, "bilinear", (0, 0, 0), (1, 1, 1), 4, "0" * 64, "none")
@@ -68,3 +69,20 @@ def test_with_open_eyes_no_stage_refuses_for_what_a_pair_looks_like():
     assert (open_eyes.min_similarity, open_eyes.min_margin, open_eyes.min_lone_margin) == (-1, -2, -2)
     assert (open_eyes.min_rerank_score, open_eyes.min_inliers, open_eyes.min_sequence_margin) == (0, 0, -1)
     assert open_eyes.top_k == 3
+
+
+def test_what_odometry_allows_is_fitted_on_its_own(square):
+    def judged(figures_of):
+        decisions = []
+        for query, match, inliers, allowed in ((4, 0, 5.0, 1.0), (6, 0, 4.0, 0.0), (7, 3, 3.0, 1.0), (5, 0, 1.0, 1.0)):
+            seen = {**dict.fromkeys(FIGURES, 0.5), "inliers": inliers, **figures_of(allowed)}
+            decisions.append(replace(square.decision(query, match, accepted=False), figures=seen))
+        return square.recording(refused=decisions), ByCorner()
+
+    with_odometry = calibrate([judged(lambda allowed: {"odometry": allowed})] * 20, RECIPE, "square").policy
+    without = calibrate([judged(lambda _: {})] * 20, RECIPE, "square").policy
+
+    seen = {**dict.fromkeys(FIGURES, 0.5), "inliers": 4.0}
+    assert without.aided is None
+    assert with_odometry.probability(seen) == pytest.approx(without.probability(seen))
+    assert with_odometry.probability({**seen, "odometry": 1.0}) > with_odometry.probability(seen)

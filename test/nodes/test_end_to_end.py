@@ -36,7 +36,7 @@ def vga_office(office, tmp_path_factory):
 def offline(vga_office):
     """What the detector says of the same frames without ROS."""
     settings = Settings.from_values(CHOICES)
-    encoder = open_encoder("gem-lite")
+    encoder = open_encoder("mixvpr-lite")
     options = SourceOptions(rate_hz=RATE_HZ)
     with open_source(str(vga_office), options) as source, PlaceMap.in_memory(encoder.recipe) as place_map:
         return run_recording(source, LoopDetector(encoder, place_map, settings))
@@ -81,7 +81,7 @@ def test_sigkill_in_mid_map_loses_no_acknowledged_keyframe(start, peer, office, 
     peer.spin_for(1.0)
 
     assert 7 <= len(keyframes) < 40, "it was killed in the middle"
-    encoder = open_encoder("gem-lite")
+    encoder = open_encoder("mixvpr-lite")
     with PlaceMap.open_or_create(path, encoder.recipe) as place_map:
         assert len(place_map) >= len(keyframes)
         stored = place_map.descriptors(np.array([keyframe.id for keyframe in keyframes]))
@@ -92,7 +92,7 @@ def test_sigkill_in_mid_map_loses_no_acknowledged_keyframe(start, peer, office, 
 
 def test_odometry_comes_beside_large_images_and_keyframes_are_those_without_ros(start, peer):
     """In Fast DDS's default shared memory one image leaves no room for the odometry beside it."""
-    encoder = open_encoder("gem-lite")
+    encoder = open_encoder("mixvpr-lite")
     with (
         open_source("sim:ring", SourceOptions(to_s=8.0)) as source,
         PlaceMap.in_memory(encoder.recipe) as place_map,

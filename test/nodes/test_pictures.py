@@ -65,7 +65,7 @@ def test_who_looks_sees_the_images_of_a_closure_joined_by_what_matched(start, pe
     path = tmp_path / "office.vprmap"
     if mode == "localization":
         settings = Settings.from_values({**EVERY_IMAGE, "map": str(path)})
-        encoder = open_encoder("gem-lite")
+        encoder = open_encoder("mixvpr-lite")
         with open_map(settings, encoder.recipe) as place_map:
             detector = LoopDetector(encoder, place_map, settings)
             for index, image in enumerate(office):

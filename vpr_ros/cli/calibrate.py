@@ -55,9 +55,10 @@ def add_commands(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run each recording with open eyes, fit, write the policy and print how far it can be trusted."""
+    from vpr_ros.detection.calibration import all_seen
     from vpr_ros.detection.policy import policy_as_yaml
     from vpr_ros.encoders import open_encoder
-    from vpr_ros.evaluation import all_seen, calibrate, write_whole
+    from vpr_ros.evaluation import calibrate, write_whole
 
     asked = options.settings(arguments, map="")
     settings = all_seen(asked)
@@ -86,8 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _seen(arguments: argparse.Namespace, uri: str, encoder: Encoder, settings: Settings) -> tuple[Recording, Truth]:
     from vpr_ros.detection import LoopDetector
+    from vpr_ros.detection.calibration import SWITCHED_OFF
     from vpr_ros.evaluation import run_recording
-    from vpr_ros.evaluation.calibrating import SWITCHED_OFF
     from vpr_ros.place_map import PlaceMap
     from vpr_ros.sources import open_source
 

@@ -22,6 +22,8 @@ from vpr_ros.cli import (
     relocalize,
     retrieve,
     sources,
+    train,
+    weights,
 )
 
 _ABOUT = """\
@@ -56,7 +58,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vpr_ros {vpr_ros.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (loops, retrieve, relocalize, evaluate, calibrate, models, maps, sources, doctor, bench, completion):
+    for group in (
+        loops,
+        retrieve,
+        relocalize,
+        evaluate,
+        calibrate,
+        models,
+        train,
+        weights,
+        maps,
+        sources,
+        doctor,
+        bench,
+        completion,
+    ):
         group.add_commands(commands)
     return parser
 

@@ -24,6 +24,42 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def byte_progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a function that takes the bytes that are there and the bytes in all, None where nobody knows.
+
+    Args:
+        what: The thing that is downloaded.
+    """
+    with _byte_bar(what) if sys.stderr.isatty() else _byte_lines(what) as report:
+        yield report
+
+
+@contextmanager
+def _byte_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _byte_lines(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    said_at = time.monotonic()
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= _LINE_EVERY_S:
+            said_at = time.monotonic()
+            of_all = f" of {total / 1e6:.1f}" if total else ""
+            print(f"{what}: {done / 1e6:.1f}{of_all} MB", file=sys.stderr, flush=True)
+
+    yield report
+
+
+@contextmanager
 def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

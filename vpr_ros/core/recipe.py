@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Literal, get_args
+from typing import Literal, get_args, get_origin
 
 from vpr_ros.core.errors import VprError
 
@@ -123,5 +123,17 @@ class Recipe:
             raise RecipeError(f"recipe is a {type(values).__name__}, expected a mapping of names to values")
         try:
             return dacite.from_dict(cls, values, dacite.Config(strict=True, cast=[tuple]))
+        except dacite.WrongTypeError as error:
+            raise RecipeError(
+                f"recipe has {error.field_path} {error.value!r}, expected {_told(error.field_type)}"
+            ) from error
         except (dacite.DaciteError, TypeError) as error:
             raise RecipeError(f"recipe does not fit: {error}") from error
+
+
+def _told(expected: object) -> str:
+    """Return what people call a type of a recipe's value."""
+    if get_origin(expected) is Literal:
+        return f"one of {', '.join(map(str, get_args(expected)))}"
+    names: dict[object, str] = {tuple: "three numbers", int: "a whole number", str: "text"}
+    return names[get_origin(expected) or expected]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Recipe
-from vpr_ros.detection.policy import FIGURES, Policy, PolicyError
+from vpr_ros.detection.policy import FIGURES, Policy, PolicyError, Thresholds
+from vpr_ros.detection.settings import Settings
 
 _LEAST_OF_A_KIND = 20  # fewer right or wrong pairs say too little
 # Weight of a unit prior on each standardised weight: keeps what separates perfectly from growing without end.
@@ -17,8 +19,23 @@ _RIDGE = 1.0
 _ITERATIONS = 60
 _CONVERGED = 1e-8
 _BINS = 10
+_ROUNDS = 4  # of choosing each query's best candidate by the policy, and fitting the policy to those
 _LEAST_ACCEPTED, _MOST_POINTS = 0.5, 50
 _LEAST_STEP = 0.05  # knots of the curve are at least this far apart, in log-odds
+
+# Nothing is refused, so that all is seen; agreement does not weigh in the policy.
+LOOKING_AT_ALL: Mapping[str, object] = {
+    "min_similarity": -1.0,
+    "min_margin": -2.0,
+    "min_lone_margin": -2.0,
+    "min_sequence_margin": -1.0,
+    "min_support": 0.0,
+    "min_rerank_score": 0.0,
+    "min_inliers": 0,
+    "min_odometry_reserve_m": -1e9,
+    "target_precision": 0.9999,
+}
+SWITCHED_OFF = ("agreement",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +55,35 @@ class LabelledPairs:
         assert len(self.figures) == len(self.is_same_place), "one label a pair"
 
 
+def all_seen(settings: Settings) -> Settings:
+    """Return settings under which every candidate is looked at by every stage."""
+    return replace(
+        settings,
+        thresholds=replace(settings.thresholds, **LOOKING_AT_ALL),  # type: ignore[arg-type]  # names of its fields
+    )
+
+
+class Label(Enum):
+    """What truth says of two keyframes."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    IGNORED = "ignored"  # too near for wrong, too far for right
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCandidate:
+    """A candidate of a query: what the stages saw of it, and what it is.
+
+    Attributes:
+        figures: As in :class:`LabelledPairs`.
+        label: What truth says of it.
+    """
+
+    figures: Mapping[str, float]
+    label: Label
+
+
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
     """Pairs to which a policy gives about the same probability.
@@ -51,6 +97,83 @@ class ReliabilityBin:
     count: int
     said: float
     true: float
+
+
+def fit_to_queries(
+    queries: Sequence[Sequence[LabelledCandidate]],
+    recipe: Recipe,
+    name: str,
+    only_with_odometry: Sequence[Sequence[LabelledCandidate]] = (),
+) -> tuple[Policy, LabelledPairs]:
+    """Return the policy fitted to the best candidate of each query, and those pairs.
+
+    Each query counts as if there were no odometry. Those with candidates that odometry allows count once more, by
+    these alone, for the policy's ``aided`` part; it is left out where they are too few. Which candidate is best depends
+    on the policy: so often the choice and the fit follow each other.
+
+    Without odometry the sequence stage asks for more than it does with it; what share of the accepted is right is
+    therefore counted among the pairs that get past it.
+
+    Args:
+        queries: Candidates of each query, labelled.
+        recipe: Of the encoder that was used.
+        name: Where the pairs come from, for people.
+        only_with_odometry: Further queries that count for the ``aided`` part alone: of places that are copies of each
+            other, where images have nothing to go by.
+
+    Raises:
+        PolicyError: Too few right or wrong pairs.
+    """
+    unaided = [[replace(c, figures=_without_odometry(c.figures)) for c in query] for query in queries]
+    allowed = [[c for c in query if c.figures.get("odometry", 0.0) > 0] for query in (*queries, *only_with_odometry)]
+    policy, pairs = _fit_in_rounds(unaided, recipe, name)
+    past_sequence = [[c for c in query if _passes_alone(c.figures, Thresholds())] for query in unaided]
+    if passing := [query for query in past_sequence if query]:
+        policy = replace(policy, accepted=accepted_precision(policy, best_pairs(passing, policy.log_odds)))
+    try:
+        aided, aided_pairs = _fit_in_rounds([query for query in allowed if query], recipe, name)
+    except PolicyError:
+        return policy, pairs
+    both = LabelledPairs(
+        [*pairs.figures, *aided_pairs.figures], np.append(pairs.is_same_place, aided_pairs.is_same_place)
+    )
+    return replace(policy, aided=aided), both
+
+
+def _passes_alone(figures: Mapping[str, float], asked: Thresholds) -> bool:
+    """Say whether the sequence stage lets a pair pass that neither odometry nor a metric pose vouches for."""
+    least = {"margin": asked.min_lone_margin, "support": asked.min_support, "sequence": asked.min_sequence_margin}
+    return all(figures.get(name, -np.inf) >= threshold for name, threshold in least.items())
+
+
+def _without_odometry(figures: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: value for name, value in figures.items() if name != "odometry"}
+
+
+def _fit_in_rounds(
+    queries: Sequence[Sequence[LabelledCandidate]], recipe: Recipe, name: str
+) -> tuple[Policy, LabelledPairs]:
+    score: Callable[[Mapping[str, float]], float] = _score_by_hand
+    for _ in range(_ROUNDS):
+        pairs = best_pairs(queries, score)
+        policy = fit_policy(pairs, recipe, name)
+        score = policy.log_odds
+    return policy, pairs
+
+
+def best_pairs(
+    queries: Sequence[Sequence[LabelledCandidate]], score: Callable[[Mapping[str, float]], float]
+) -> LabelledPairs:
+    """Return the best-scored candidate of each query; queries whose best one truth does not judge are left out."""
+    best = [max(query, key=lambda candidate: score(candidate.figures)) for query in queries]
+    judged = [candidate for candidate in best if candidate.label is not Label.IGNORED]
+    labels = np.array([candidate.label is Label.RIGHT for candidate in judged], np.bool_)
+    return LabelledPairs([candidate.figures for candidate in judged], labels)
+
+
+def _score_by_hand(figures: Mapping[str, float]) -> float:
+    """Rank the candidates of a query until there is a policy."""
+    return figures.get("inliers", 0.0) + 5 * figures.get("rerank", 0.0)
 
 
 def fit_policy(pairs: LabelledPairs, recipe: Recipe, name: str) -> Policy:

@@ -36,10 +36,11 @@ class OdometryStage:
         if predicted is None:
             return skipped(_why_not_predicted(candidate))
         apart_m, bound_m = self._apart(predicted, context.verification(candidate))
-        outcome = Outcome.PASSED if apart_m <= bound_m else Outcome.REFUSED
-        reason = f"odometry puts the two cameras {apart_m:.1f} m away from that, granted {bound_m:.1f} m"
         # The larger value is the better one in every stage: what is left of the grant.
-        return Verdict(outcome, bound_m - apart_m, 0.0, reason)
+        reserve_m, asked_m = bound_m - apart_m, self._thresholds.min_odometry_reserve_m
+        outcome = Outcome.PASSED if reserve_m >= asked_m else Outcome.REFUSED
+        reason = f"odometry puts the two cameras {apart_m:.1f} m away from that, granted {bound_m:.1f} m"
+        return Verdict(outcome, reserve_m, asked_m, reason, {"odometry": float(reserve_m >= 0)})
 
     def _apart(self, predicted: PredictedMotion, seen: Verification | None) -> tuple[float, float]:
         """Return how far the prediction is from what was seen, and how far it may be, in metres."""

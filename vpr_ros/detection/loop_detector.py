@@ -71,7 +71,7 @@ class LoopDetector:
         if unknown := sorted(set(without) - set(STAGE_NAMES)):
             raise SettingsError(f"there is no stage '{unknown[0]}' to switch off; there are {', '.join(STAGE_NAMES)}")
         self.place_map = place_map
-        self.settings = settings
+        self.settings = settings = settings.of_encoder(encoder.recipe)
         self.encoder = encoder
         self._policy = policy_for(encoder.recipe, settings.choice.policy)
         self._stages = build_stages(settings.thresholds, self._policy, without)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,27 +28,27 @@ class Thresholds:
         2.0, "With odometry: a place is the recent past until the camera has travelled this far.", low=0.0
     )
     stay_similarity: float = setting(
-        0.95,
+        0.5,
         "Without odometry: a place is not left while every keyframe since has at least this cosine to it.",
         low=-1.0,
         high=1.0,
     )
     return_contrast: float = setting(
-        0.02,
+        0.1,
         "A place is left once a keyframe since looked less like it than the query does, by this much cosine.",
         low=0.0,
         high=2.0,
     )
     top_k: int = setting(10, "Candidates judged for each query.", low=1, high=1000)
-    min_similarity: float = setting(0.80, "Similarity stage: cosine of the two descriptors.", low=-1.0, high=1.0)
+    min_similarity: float = setting(0.15, "Similarity stage: cosine of the two descriptors.", low=-1.0, high=1.0)
     min_margin: float = setting(
-        -0.02, "Margin stage: similarity over that of the best distinct rival of the same query.", low=-2.0, high=2.0
+        -0.1, "Margin stage: similarity over that of the best distinct rival of the same query.", low=-2.0, high=2.0
     )
     min_lone_margin: float = setting(
-        0.005, "Sequence stage: the same margin, asked where no odometry and no metric pose vouch.", low=-2.0, high=2.0
+        0.03, "Sequence stage: the same margin, asked where no odometry and no metric pose vouch.", low=-2.0, high=2.0
     )
     background_similarity: float = setting(
-        0.90,
+        0.35,
         "Cosine that two different places of one environment reach; stands for the rival where the map has none yet.",
         low=-1.0,
         high=1.0,
@@ -62,6 +62,12 @@ class Thresholds:
         "Sequence stage: consecutive keyframes that are looked at; closures may come this many late.",
         low=1,
         high=100,
+    )
+    min_odometry_reserve_m: float = setting(
+        0.0,
+        "Odometry stage: what must be left of the drift that odometry is granted; below zero lets more pass.",
+        low=-1e9,
+        high=1e3,
     )
     max_view_angle_deg: float = setting(
         50.0, "Geometry stage: two views that are turned farther from each other close no loop.", low=0.0, high=180.0
@@ -86,14 +92,32 @@ class Thresholds:
     verify_candidates: int = setting(3, "Rerank stage: this many best places of a query are looked at further.", low=1)
     min_inliers: int = setting(0, "Geometry stage: local features that agree; fewer are refused outright.", low=0)
     min_sequence_margin: float = setting(
-        0.03,
+        0.15,
         "Sequence stage: mean margin over the best distinct rival, asked where no odometry and no metric pose vouch.",
         low=-2.0,
         high=2.0,
     )
+    min_support: float = setting(
+        0.25,
+        "Sequence stage: share of inliers times their coverage, in the mean of the three best neighbouring keyframes, "
+        "asked where no odometry and no metric pose vouch.",
+        low=0.0,
+        high=1.0,
+    )
     target_precision: float = setting(
         0.999, "Probability stage: share of accepted closures that shall be right.", low=0.5, high=0.9999
     )
+
+
+def thresholds_by(policy: Policy, thresholds: Thresholds) -> Thresholds:
+    """Return thresholds with those of a policy's encoder in place of defaults; what a user chose stays."""
+    defaults = Thresholds()
+    own = {name: value for name, value in policy.thresholds.items() if _is_default(name, thresholds, defaults)}
+    return replace(thresholds, **own)  # type: ignore[arg-type]  # its names are checked
+
+
+def _is_default(name: str, thresholds: Thresholds, defaults: Thresholds) -> bool:
+    return bool(getattr(thresholds, name) == getattr(defaults, name))
 
 
 # What the stages see, and which stages' absence makes a figure unknown.
@@ -128,6 +152,10 @@ class Policy:
         bias: Log-odds before anything was seen.
         weights: Log-odds a unit of each figure; a figure that is not named has no say.
         absent: Log-odds where a stage did not run, in place of its figures.
+        aided: What takes this one's place for the pairs that odometry allows: it leaves few of the look-alikes, so the
+            same looks mean more. None where nothing was learned of them.
+        thresholds: Where cosines of this encoder lie, by the names of :class:`Thresholds`: takes the place of defaults,
+            which are those of the default encoder.
 
     Raises:
         PolicyError: A figure or stage that does not exist, or a number that is none.
@@ -140,12 +168,17 @@ class Policy:
     encoder_sha256: str = ""
     curve: tuple[tuple[float, float], ...] = ()
     accepted: tuple[tuple[float, float], ...] = ()
+    aided: Policy | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the names and numbers once."""
         unknown = set(self.weights) - set(FIGURES) | set(self.absent) - set(FIGURES.values())
         if unknown:
             raise PolicyError(f"policy '{self.name}' weighs {min(unknown)}; there are {', '.join(FIGURES)}")
+        strange = set(self.thresholds) - {each.name for each in fields(Thresholds)}
+        if strange:
+            raise PolicyError(f"policy '{self.name}' sets {min(strange)}, which is no threshold")
         if not all(map(math.isfinite, (self.bias, *self.weights.values(), *self.absent.values()))):
             raise PolicyError(
                 f"policy '{self.name}' holds NaN or infinite weights; fit it again with vpr_ros calibrate"
@@ -161,19 +194,29 @@ class Policy:
                 "run 'vpr_ros calibrate' again"
             )
 
+    def scale(self, figures: Mapping[str, float]) -> Policy:
+        """Return the policy that weighs a pair: ``aided`` where odometry was asked and allows it, else this one."""
+        return self.aided if self.aided is not None and figures.get("odometry", 0.0) > 0 else self
+
     def log_odds(self, figures: Mapping[str, float]) -> float:
         """Return the log-odds of what was seen; a figure that is missing counts as its stage being absent."""
+        if self.scale(figures) is not self:
+            return self.scale(figures).log_odds({**figures, "odometry": 0.0})
         gone = {stage for name, stage in FIGURES.items() if name in self.weights and name not in figures}
         seen = sum(w * figures[name] for name, w in self.weights.items() if FIGURES[name] not in gone)
         metric = _METRIC_LOG_ODDS * figures.get("metric", 0.0)
         return self.bias + seen + metric + sum(self.absent.get(stage, 0.0) for stage in gone)
 
-    def threshold(self, target_precision: float) -> float:
-        """Return the probability from which on the accepted closures as a whole reach a precision."""
+    def threshold(self, target_precision: float, figures: Mapping[str, float]) -> float:
+        """Return the probability from which on the accepted closures among such pairs reach a precision as a whole."""
+        if self.scale(figures) is not self:
+            return self.scale(figures).threshold(target_precision, {})
         return next((least for least, precision in self.accepted if precision >= target_precision), target_precision)
 
     def probability(self, figures: Mapping[str, float]) -> float:
         """Return the probability that two keyframes show one place, in [0, 1]."""
+        if self.scale(figures) is not self:
+            return self.scale(figures).probability({**figures, "odometry": 0.0})
         log_odds = self.log_odds(figures)
         if not self.curve:
             return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
@@ -182,7 +225,8 @@ class Policy:
 
     def explain(self, figures: Mapping[str, float]) -> str:
         """Return the figures that have a say, in words."""
-        said = (f"{_WORDS.get(name, name)} {_shown(name, figures[name])}" for name in self.weights if name in figures)
+        weights = self.scale(figures).weights
+        said = (f"{_WORDS.get(name, name)} {_shown(name, figures[name])}" for name in weights if name in figures)
         return ", ".join(said) or "nothing"
 
 
@@ -203,7 +247,7 @@ def _shown(name: str, value: float) -> str:
 UNCALIBRATED = Policy(
     name="uncalibrated",
     bias=-2.0,
-    weights={"sequence": 100.0, "inliers": 1.5, "coverage": 4.0},
+    weights={"sequence": 20.0, "inliers": 1.5, "coverage": 4.0},
     absent={"geometry": 0.0, "sequence": 0.0},
 )
 
@@ -272,16 +316,20 @@ def policy_as_yaml(policy: Policy, notes: Mapping[str, object]) -> str:
     """Return a policy as a file, with notes for people on how it was found."""
     import yaml
 
-    content = {
-        "policy": {
-            "name": policy.name,
-            "encoder_sha256": policy.encoder_sha256,
-            "bias": round(policy.bias, 4),
-            "weights": {name: round(value, 4) for name, value in policy.weights.items()},
-            "absent": {name: round(value, 4) for name, value in policy.absent.items()},
-            "curve": [[round(x, 4), round(y, 5)] for x, y in policy.curve],
-            "accepted": [[round(x, 5), round(y, 5)] for x, y in policy.accepted],
-        },
-        "notes": dict(notes),
-    }
+    content = {"policy": _as_mapping(policy), "notes": dict(notes)}
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _as_mapping(policy: Policy) -> dict[str, object]:
+    content: dict[str, object] = {
+        "name": policy.name,
+        "encoder_sha256": policy.encoder_sha256,
+        "bias": round(policy.bias, 4),
+        "weights": {name: round(value, 4) for name, value in policy.weights.items()},
+        "absent": {name: round(value, 4) for name, value in policy.absent.items()},
+        "curve": [[round(x, 4), round(y, 5)] for x, y in policy.curve],
+        "accepted": [[round(x, 5), round(y, 5)] for x, y in policy.accepted],
+    }
+    if policy.thresholds:
+        content["thresholds"] = dict(policy.thresholds)
+    return content if policy.aided is None else {**content, "aided": _as_mapping(policy.aided)}

@@ -54,7 +54,7 @@ class Relocalizer:
         """
         self._encoder = encoder
         self._place_map = place_map
-        self._settings = settings
+        self._settings = settings = settings.of_encoder(encoder.recipe)
         # What share of closures is right from some probability on was measured with the keyframes around them. A single
         # image has none: its own probability has to reach the precision, and no other place may look as much like it.
         self._policy = replace(policy_for(encoder.recipe, settings.choice.policy), accepted=())

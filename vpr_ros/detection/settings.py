@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
+from vpr_ros.core import Recipe
 from vpr_ros.core.settings import SettingsError, build_settings, refuse_unknown, setting
 from vpr_ros.detection.keyframes import KeyframeRules
-from vpr_ros.detection.policy import Thresholds
+from vpr_ros.detection.policy import Thresholds, policy_for, thresholds_by
+from vpr_ros.encoders import ENGINE_NAMES
 from vpr_ros.geometry import GeometryRules
 
 
@@ -18,11 +20,11 @@ from vpr_ros.geometry import GeometryRules
 class DetectorChoice:
     """Which encoder runs, on what, and which map it fills."""
 
-    encoder: str = setting("gem-lite", "Encoder by its registered name; 'vpr_ros encoders' lists them.")
+    encoder: str = setting("mixvpr-lite", "Encoder by its registered name; 'vpr_ros encoders' lists them.")
     engine: str = setting(
         "auto",
         "What runs the network; 'vpr_ros doctor' lists what works here.",
-        choices=("auto", "onnxruntime", "torch_cpu"),
+        choices=ENGINE_NAMES,
     )
     policy: str = setting(
         "", "File that 'vpr_ros calibrate' wrote; empty takes the one that is shipped for the encoder."
@@ -82,6 +84,14 @@ class Settings:
         """
         refuse_unknown(values, SETTING_GROUPS, place)
         return cls(*(build_settings(group, values) for group in SETTING_GROUPS))  # type: ignore[arg-type]
+
+    def of_encoder(self, recipe: Recipe) -> Settings:
+        """Return these settings with the thresholds of an encoder in place of defaults, where its policy knows them.
+
+        Raises:
+            PolicyError: As :func:`~vpr_ros.detection.policy.policy_for`.
+        """
+        return replace(self, thresholds=thresholds_by(policy_for(recipe, self.choice.policy), self.thresholds))
 
 
 SETTING_GROUPS = (DetectorChoice, KeyframeRules, Thresholds, GeometryRules, NodeSettings)

@@ -18,9 +18,6 @@ from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
 _LEAST_RUN = -0.1
-# Where odometry or a metric pose, which the policy does not weigh, vouches for a candidate, images may leave this many
-# times the doubt: odometry alone refuses more than nine of ten wrong candidates of the simulated robot.
-_VOUCHED_ERRORS = 10
 
 
 class Outcome(Enum):
@@ -228,6 +225,7 @@ class SequenceStage:
         self._length = thresholds.sequence_length
         self._threshold = thresholds.min_sequence_margin
         self._lone_margin = thresholds.min_lone_margin
+        self._support = thresholds.min_support
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether the keyframes around the query see the places around the match, and geometry agrees there."""
@@ -247,6 +245,11 @@ class SequenceStage:
                 f"another place looks as much like this keyframe: margin {margin:.3f}, asked {self._lone_margin:.3f}"
             )
             return Verdict(Outcome.REFUSED, margin, self._lone_margin, f"{reason} where nothing else vouches", figures)
+        least, found = self._support, figures["support"]
+        if not is_vouched_for and context.verification(candidate) is not None and found < least:
+            outcome = Outcome.REFUSED if run.is_final else Outcome.WAITING
+            reason = f"geometry of the keyframes around it supports it by {found:.2f}, asked {least:.2f} where nothing "
+            return Verdict(outcome, found, least, f"{reason}else vouches", figures)
         asked = UNSEEN if is_vouched_for else self._threshold
         outcome = Outcome.PASSED
         if run.value < asked:
@@ -274,19 +277,27 @@ class ProbabilityStage:
             target_precision: Share of accepted closures that shall be right.
         """
         self._policy = policy
-        self._threshold = policy.threshold(target_precision)
-        self._vouched_threshold = policy.threshold(1 - _VOUCHED_ERRORS * (1 - target_precision))
+        self._target_precision = target_precision
 
-    def judge(self, candidate: Candidate, context: Context) -> Verdict:
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:  # noqa: ARG002
         """Ask whether everything together is sure enough; may wait for more keyframes."""
         figures = figures_of(context.found)
         value = self._policy.probability(figures)
-        asked = self._vouched_threshold if _is_vouched_for(candidate, context) else self._threshold
+        asked = self._policy.threshold(self._target_precision, figures)
         # Keyframes to come can only help where the sequence is looked at and not at its end.
         may_grow = figures.get("sequence_is_final") == 0.0
         outcome = Outcome.PASSED if value >= asked else Outcome.WAITING if may_grow else Outcome.REFUSED
         reason = f"probability {value:.3f} of {self._policy.explain(figures)}, asked {asked:.3f}"
-        return Verdict(outcome, value, asked, reason, rank_value=self._policy.log_odds(figures))
+        return Verdict(outcome, value, asked, reason, rank_value=_precision_of_place(figures))
+
+
+def _precision_of_place(figures: Mapping[str, float]) -> float:
+    """Return how exactly a match is the same spot, to rank the candidates of one query that are all sure enough.
+
+    The probability saturates, and the neighbours of the best match have it too; patches, and inliers that cover the
+    image, tell them apart (docs/thresholds.md).
+    """
+    return figures.get("rerank", figures.get("similarity", 0.0)) + figures.get("coverage", 0.0)
 
 
 def figures_of(found: Mapping[str, Verdict]) -> dict[str, float]:

@@ -22,11 +22,13 @@ class Encoder(Protocol):
 
     Attributes:
         recipe: What it expects and is.
-        engine: Name of the engine that runs it, such as ``onnxruntime``.
     """
 
     recipe: Recipe
-    engine: str
+
+    @property
+    def engine(self) -> str:
+        """Return the name of the engine that runs it now, such as ``onnxruntime``."""
 
     def encode(self, image: NDArray[np.uint8]) -> Encoding:
         """Encode one RGB image of any size, shape (height, width, 3), uint8.
@@ -41,15 +43,18 @@ class NetworkEncoder:
 
     Attributes:
         recipe: What it expects and is.
-        engine: Name of the engine that runs it.
     """
 
     def __init__(self, recipe: Recipe, engine: Engine) -> None:
         """Join a recipe and the engine that runs its network."""
         self.recipe = recipe
-        self.engine = engine.name
         self._engine = engine
         self._preprocessing = Preprocessing(recipe)
+
+    @property
+    def engine(self) -> str:
+        """Return the name of the engine that runs it now: one built in the background may take over."""
+        return self._engine.name
 
     def encode(self, image: NDArray[np.uint8]) -> Encoding:
         """Encode one RGB image of any size, shape (height, width, 3), uint8.

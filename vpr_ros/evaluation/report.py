@@ -133,7 +133,7 @@ def section_of(
         tiles=tuple(_tiles(recording, assessment)),
         top_views=top_views(recording, marks),
         time_line=time_line(recording, marks),
-        plots=plots(recording, marks, settings.thresholds.min_similarity),
+        plots=plots(recording, marks, settings.of_encoder(place_map.recipe).thresholds.min_similarity),
         marks=tuple(sorted(set(marks))),
         pairs=tuple(accepted_pairs(recording, marks, album)),
         nearly=tuple(refused_pairs(recording, album)),

@@ -101,7 +101,10 @@ def retrieve_sequence(source: Source, encoder: Encoder, settings: Settings, on_f
         SourceError: The source can't be read.
     """
     began = time.perf_counter()
-    selector, recent_past = KeyframeSelector(settings.keyframes), RecentPast(settings.thresholds)
+    selector, recent_past = (
+        KeyframeSelector(settings.keyframes),
+        RecentPast(settings.of_encoder(encoder.recipe).thresholds),
+    )
     seen = _Seen()
     answers = []
     with PlaceMap.in_memory(encoder.recipe) as place_map:

@@ -180,7 +180,7 @@ def open_vocabulary(recipe: Recipe, folders: Sequence[Path] = ()) -> PatchVocabu
     except FileNotFoundError as error:
         raise RerankingError(
             f"there is no re-ranking vocabulary '{name}' for encoder '{recipe.name}'; fit one (docs/reranking.md), "
-            "take --encoder gem-lite, or switch the stage off with --without rerank"
+            "take --encoder mixvpr-lite, or switch the stage off with --without rerank"
         ) from error
     vocabulary = PatchVocabulary.load(path)
     vocabulary.check_encoder(recipe)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
 
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
 
 class Engine(Protocol):
-    """A network, loaded and ready.
+    """A network, loaded and ready."""
 
-    Attributes:
-        name: Such as ``onnxruntime``.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """Return what users call it, such as ``onnxruntime``; with its precision where that is not fp32."""
 
     def run(self, network_input: NDArray[np.float32]) -> Encoding:
         """Run the network once.
@@ -28,3 +28,13 @@ class Engine(Protocol):
         Raises:
             EncoderError: The runtime failed; carries its words.
         """
+
+
+def spelled(engine: str, precision: Precision) -> str:
+    """Return how an engine at a precision is called: ``openvino`` at fp32, else ``openvino:int8``."""
+    return engine if precision == "fp32" else f"{engine}:{precision}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what a runtime said, of pages that some of them say."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

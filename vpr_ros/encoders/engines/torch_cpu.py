@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vpr_ros.core import Recipe
 from vpr_ros.encoders.encoding import Encoding
+from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.models.networks import load_network
 
 
 class TorchCpu:
@@ -36,6 +41,16 @@ class TorchCpu:
             with torch.inference_mode():
                 output = self._network(torch.from_numpy(network_input))
         except RuntimeError as error:
-            raise EncoderError(f"torch failed: {str(error).strip().partition(chr(10))[0]}") from error
+            raise EncoderError(f"torch failed: {first_line(error)}") from error
         descriptor, feature_map = output if isinstance(output, tuple) else (output, None)
         return Encoding(descriptor[0].numpy(), None if feature_map is None else feature_map[0].numpy())
+
+
+def open_checkpoint(name: str, checkpoint: Path, threads: int | None) -> tuple[Recipe, TorchCpu]:
+    """Return the recipe of a checkpoint and the engine that runs it.
+
+    Raises:
+        EncoderError: The file can't be read, or holds another network than the name says.
+    """
+    network, recipe = load_network(name, checkpoint)
+    return recipe, TorchCpu(network, threads=threads)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.weights import is_torchscript
 
 _WRAPPERS = ("state_dict", "model_state_dict")
 _NAMES_SHOWN = 5
@@ -23,11 +24,16 @@ def read_checkpoint(path: Path) -> dict[str, object]:
     """
     if not path.is_file():
         raise EncoderError(f"there is no checkpoint '{path}'; check the path")
+    if is_torchscript(path):
+        raise EncoderError(
+            f"'{path}' is TorchScript, a program, where a checkpoint of tensors is expected; it runs only where you "
+            "give its path, with a recipe beside it: --encoder PATH"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise EncoderError(_why_not_unpickled(path, error)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise EncoderError(
             f"'{path}' ({path.stat().st_size} bytes) is no whole torch checkpoint: {_first_line(error)}; "
             "download it again and compare its size"

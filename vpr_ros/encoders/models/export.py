@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import copy
+import math
 import warnings
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.engines.onnxruntime_cpu import DESCRIPTOR, FEATURE_MAP, OnnxRuntimeCpu
+from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, OnnxRuntime
 from vpr_ros.encoders.engines.torch_cpu import TorchCpu
 from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.models.folding import fold_batch_norms
 from vpr_ros.encoders.weights import ExportedNetwork
 
 _OPSET = 17
-_LEAST_COSINE = 0.99999
+_LEAST_HALVED = 256  # values; smaller weights, such as biases, stay as they are
+_LEAST_COSINE, _LEAST_COSINE_IN_HALF = 0.99999, 0.9999
 
 
-def export_network(network: nn.Module, recipe: Recipe, target: Path) -> Path:
+def export_network(network: nn.Module, recipe: Recipe, target: Path, *, stored_in_half: bool = False) -> Path:
     """Write a network to an ONNX file with its recipe beside it, and return the ONNX file's path.
 
     The file appears under its name only after it was compared with torch.
+
+    Args:
+        network: In eval mode.
+        recipe: What it expects and is.
+        target: File to write, ending in .onnx.
+        stored_in_half: Whether weights lie in the file as float16, half the size; they are widened when the file is
+            loaded, and the network runs in float32 all the same.
 
     Raises:
         EncoderError: There is no such folder, or ONNX Runtime computes something else from the file.
@@ -39,7 +46,9 @@ def export_network(network: nn.Module, recipe: Recipe, target: Path) -> Path:
     unfinished = target.with_suffix(".onnx.part")
     try:
         _write_onnx(network, recipe, unfinished)
-        _refuse_difference(network, recipe, unfinished)
+        if stored_in_half:
+            _store_in_half(unfinished)
+        _refuse_difference(network, recipe, unfinished, _LEAST_COSINE_IN_HALF if stored_in_half else _LEAST_COSINE)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -70,31 +79,32 @@ def _write_onnx(network: nn.Module, recipe: Recipe, path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """Return a copy in which each convolution has taken in the BatchNorm after it, computed in float64.
+def _store_in_half(path: Path) -> None:
+    """Rewrite a file with its large weights as float16, each widened to float32 by a node of its own."""
+    model = onnx.load_model(path)
+    widened = []
+    for weight in model.graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT and math.prod(weight.dims) >= _LEAST_HALVED:
+            name, values = weight.name, onnx.numpy_helper.to_array(weight)
+            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+            widened.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*widened, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
-    The pairs are found by the names ResNet and EfficientNet give them: ``conv1, bn1``; ``_expand_conv, _bn0``.
-    """
-    folded = copy.deepcopy(network).eval().double()
-    for module in list(folded.modules()):
-        children = list(module.named_children())
-        for (conv_name, conv), (norm_name, norm) in pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
-                setattr(module, norm_name, nn.Identity())
-    return folded.float()
 
-
-def _refuse_difference(network: nn.Module, recipe: Recipe, path: Path) -> None:
-    ours, reference = OnnxRuntimeCpu(path), TorchCpu(network)
+def _refuse_difference(network: nn.Module, recipe: Recipe, path: Path, least_cosine: float) -> None:
+    ours, reference = OnnxRuntime(path), TorchCpu(network)
     randomness = np.random.default_rng(0)
     for spread in (0.3, 1.0):
         noise = randomness.normal(0, spread, (1, 3, recipe.height, recipe.width)).astype(np.float32)
         for what, cosine in _cosines(ours.run(noise), reference.run(noise)):
-            if not cosine >= _LEAST_COSINE:
+            if not cosine >= least_cosine:
                 raise EncoderError(
                     f"the exported '{recipe.name}' gives another {what} than torch: cosine {cosine:.6f}, expected at "
-                    f"least {_LEAST_COSINE}; this torch or onnxruntime breaks it, so nothing was written"
+                    f"least {least_cosine}; this torch or onnxruntime breaks it, so nothing was written"
                 )
 
 

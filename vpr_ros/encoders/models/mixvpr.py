@@ -17,6 +17,7 @@ from vpr_ros.encoders.models.resnet import ResNet50ToLayer3
 INPUT_SIZE = 320  # Pixels; a LayerNorm over the flattened map freezes it.
 IN_CHANNELS = 1024  # Of ResNet-50's layer3.
 POSITIONS = (INPUT_SIZE // 16) ** 2
+_MIXER_SPREAD = 0.02  # Standard deviation of the authors' initialisation.
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,16 @@ class MixVprShape:
         out_rows: Rows after ``row_proj``.
         depth: Mixer blocks.
         mixer_width: Inner width of a mixer block's two layers.
+        in_channels: Channels of the map.
+        positions: Positions of the map, rows times columns.
     """
 
     out_channels: int
     out_rows: int
     depth: int = 4
     mixer_width: int = POSITIONS
+    in_channels: int = IN_CHANNELS
+    positions: int = POSITIONS
 
     @property
     def dim(self) -> int:
@@ -62,16 +67,16 @@ class MixVpr(nn.Module):
 class FeatureMixer(nn.Module):
     """Mixes the positions of each channel, then projects channels and positions down.
 
-    ``forward`` takes (batch, 1024, 20, 20) and returns (batch, out_channels * out_rows), channel-major: the value of
-    channel c and row r stands at c * out_rows + r.
+    ``forward`` takes (batch, in_channels, rows, columns) and returns (batch, out_channels * out_rows), channel-major:
+    the value of channel c and row r stands at c * out_rows + r.
     """
 
     def __init__(self, shape: MixVprShape) -> None:
         """Build with random weights."""
         super().__init__()
-        self.mix = nn.Sequential(*(MixerBlock(shape.mixer_width) for _ in range(shape.depth)))
-        self.channel_proj = nn.Linear(IN_CHANNELS, shape.out_channels)
-        self.row_proj = nn.Linear(POSITIONS, shape.out_rows)
+        self.mix = nn.Sequential(*(MixerBlock(shape.mixer_width, shape.positions) for _ in range(shape.depth)))
+        self.channel_proj = nn.Linear(shape.in_channels, shape.out_channels)
+        self.row_proj = nn.Linear(shape.positions, shape.out_rows)
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Return the descriptor."""
@@ -87,12 +92,16 @@ class FeatureMixer(nn.Module):
 class MixerBlock(nn.Module):
     """A residual two-layer perceptron over the positions of each channel; channels do not meet in it."""
 
-    def __init__(self, width: int) -> None:
-        """Build with random weights."""
+    def __init__(self, width: int, positions: int) -> None:
+        """Build with the authors' random weights, which leave the block close to doing nothing."""
         super().__init__()
         self.mix = nn.Sequential(
-            nn.LayerNorm(POSITIONS), nn.Linear(POSITIONS, width), nn.ReLU(), nn.Linear(width, POSITIONS)
+            nn.LayerNorm(positions), nn.Linear(positions, width), nn.ReLU(), nn.Linear(width, positions)
         )
+        for layer in self.mix:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=_MIXER_SPREAD)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return (batch, channels, positions) mixed."""

@@ -61,7 +61,7 @@ class Vgg16NetVlad(nn.Module):
     def __init__(self, clusters: int, dim: int) -> None:
         """Build with random weights; nothing is downloaded."""
         super().__init__()
-        self.encoder = _vgg16()
+        self.encoder = vgg16()
         self.pool = NetVlad(clusters)
         self.WPCA = nn.Sequential(nn.Conv2d(clusters * CHANNELS, dim, kernel_size=1))
 
@@ -75,14 +75,14 @@ class Vgg16NetVlad(nn.Module):
 class NetVlad(nn.Module):
     """NetVLAD (Arandjelović et al., CVPR 2016) without bias in the assignment ("v1" in the authors' code).
 
-    ``forward`` takes (batch, 512, rows, columns) and returns (batch, clusters * 512), unit length.
+    ``forward`` takes (batch, channels, rows, columns) and returns (batch, clusters * channels), unit length.
     """
 
-    def __init__(self, clusters: int) -> None:
+    def __init__(self, clusters: int, channels: int = CHANNELS) -> None:
         """Build with random weights."""
         super().__init__()
-        self.conv = nn.Conv2d(CHANNELS, clusters, kernel_size=1, bias=False)
-        self.centroids = nn.Parameter(nn.init.normal_(self.conv.weight.new_empty(clusters, CHANNELS)))
+        self.conv = nn.Conv2d(channels, clusters, kernel_size=1, bias=False)
+        self.centroids = nn.Parameter(nn.init.normal_(self.conv.weight.new_empty(clusters, channels)))
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Return the aggregated residuals."""
@@ -125,7 +125,8 @@ def load_netvlad_head(path: Path) -> NetVladHead:
     )
 
 
-def _vgg16() -> nn.Sequential:
+def vgg16() -> nn.Sequential:
+    """Return VGG16 up to conv5_3 without the ReLU behind it, numbered as torchvision's ``features``."""
     layers: list[nn.Module] = []
     channels = 3
     for width in _VGG16:

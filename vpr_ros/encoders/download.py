@@ -1,0 +1,206 @@
+"""Downloading a file: resumed where it stopped, compared with a sha256, and in place whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.weights import sha256_of
+
+# Takes the bytes that are there and the bytes in all, None where the server does not say.
+Progress = Callable[[int, "int | None"], None]
+
+_CHUNK = 1 << 18
+_TIMEOUT_S = 30.0
+# A connection that breaks is taken up again this often, as long as each brings something.
+_ATTEMPTS = 5
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_USER_AGENT = "vpr_ros"  # Some servers refuse Python's own.
+
+
+class FetchError(EncoderError):
+    """Weights that have no address, can't be reached, break off, or are not what they were to be."""
+
+
+def unwatched(_done: int, _total: int | None) -> None:
+    """Take progress that nobody looks at."""
+
+
+def download(address: str, target: Path, *, sha256: str | None, progress: Progress) -> None:
+    """Bring a file in place under its name, whole or not at all.
+
+    What came before a connection broke off is kept beside the target as ``.part``, and the next call goes on from
+    there, if the server still has the same version of the file (RFC 9110, If-Range).
+
+    Args:
+        address: Of the file, http or https.
+        target: Where it is to lie.
+        sha256: What it must have, lower-case hex; None compares nothing.
+        progress: Called as bytes come.
+
+    Raises:
+        FetchError: Out of reach, broken off, refused by the server, or of another sha256 (then it is removed).
+    """
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise FetchError(f"address is '{address}', expected one that starts with http:// or https://")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _unfinished(target) as part:
+            _complete(part, address, target, progress)
+            _refuse_another(part, sha256, address)
+            os.fsync(part.file.fileno())
+            part.path.replace(target)
+            part.version_path.unlink(missing_ok=True)
+    except OSError as error:
+        raise FetchError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """What came of a file so far.
+
+    Attributes:
+        path: Where it lies, beside its target.
+        version_path: Where the server's mark of this version of the file lies.
+        file: The open file.
+    """
+
+    path: Path
+    version_path: Path
+    file: BinaryIO
+
+    @property
+    def size(self) -> int:
+        """Bytes that came so far."""
+        return self.file.seek(0, os.SEEK_END)
+
+    @property
+    def version(self) -> str:
+        """The server's mark, empty where it gave none: then nothing can be resumed."""
+        return self.version_path.read_text(encoding="utf-8") if self.version_path.is_file() else ""
+
+    def restart(self, headers: Message | None = None) -> None:
+        """Begin with nothing, of the version that these headers are of."""
+        self.file.truncate(0)
+        tag = "" if headers is None else headers.get("ETag", "")
+        if headers is not None and (not tag or tag.startswith("W/")):  # A weak tag does not promise equal bytes.
+            tag = headers.get("Last-Modified", "")
+        self.version_path.write_text(tag, encoding="utf-8")
+
+    def discard(self) -> None:
+        """Remove what came."""
+        self.path.unlink(missing_ok=True)
+        self.version_path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _unfinished(target: Path) -> Iterator[_Unfinished]:
+    path = target.with_name(f"{target.name}.part")
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FetchError(f"another process is fetching '{target.name}'; wait for it") from error
+        part = _Unfinished(path, target.with_name(f"{target.name}.part.version"), file)
+        try:
+            yield part
+        finally:
+            if path.is_file() and not part.size:
+                part.discard()
+
+
+def _complete(part: _Unfinished, address: str, target: Path, progress: Progress) -> None:
+    """Ask until everything came, or an attempt brings nothing."""
+    broken: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        before, broken = part.size, None
+        try:
+            total = _append(part, address, progress)
+            if total is None or part.size == total:
+                return
+        except urllib.error.HTTPError as error:
+            raise FetchError(
+                f"{address} answered {error.code} {error.reason}; if the file has moved, put it as '{target}' by hand"
+            ) from error
+        except (http.client.HTTPException, urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            broken = error
+        if part.size == before:
+            break
+    reason = f" ({getattr(broken, 'reason', broken)})" if broken else ""
+    if part.size:
+        raise FetchError(
+            f"the download of {address} broke off after {part.size} bytes{reason}; run the same command again, it goes "
+            "on from there"
+        ) from broken
+    raise FetchError(
+        f"{urlsplit(address).hostname} is out of reach{reason}; on a machine with a network download {address} and put "
+        f"the file as '{target}'"
+    ) from broken
+
+
+def _append(part: _Unfinished, address: str, progress: Progress) -> int | None:
+    """Ask for what is missing and append it; return how many bytes the whole file has, None where nobody says."""
+    with _opened(part, address) as response:
+        if response.headers.get_content_type() == "text/html":
+            raise FetchError(
+                f"{address} answered with a web page instead of a file; log in to this network, or check the address"
+            )
+        total = _begin(part, response)
+        done = part.size
+        progress(done, total)
+        while chunk := response.read1(_CHUNK):
+            part.file.write(chunk)
+            part.file.flush()
+            done += len(chunk)
+            progress(done, total)
+    return total
+
+
+def _begin(part: _Unfinished, response: http.client.HTTPResponse) -> int | None:
+    """Keep what came where the server goes on from there, else begin anew; return the bytes of the whole file."""
+    told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status == http.client.PARTIAL_CONTENT and told and int(told[1]) == part.size:
+        return None if told[2] == "*" else int(told[2])
+    part.restart(response.headers)
+    length = response.headers.get("Content-Length")
+    return int(length) if length and length.isdecimal() else None
+
+
+def _opened(part: _Unfinished, address: str) -> http.client.HTTPResponse:
+    headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
+    resumes = bool(part.size and part.version)
+    if resumes:
+        headers |= {"Range": f"bytes={part.size}-", "If-Range": part.version}
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - the caller lets http and https through
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310 - as above
+    except urllib.error.HTTPError as error:
+        if not resumes or error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        part.restart()  # There is nothing behind what came, so it is of no version that the server has.
+        return _opened(part, address)
+    return response
+
+
+def _refuse_another(part: _Unfinished, sha256: str | None, address: str) -> None:
+    if sha256 is None:
+        return
+    seen = sha256_of(part.path)
+    if seen != sha256:
+        part.discard()
+        raise FetchError(
+            f"{address} gave a file with sha256 {seen}, expected {sha256}; it was removed: check the address and where "
+            "the sha256 comes from"
+        )

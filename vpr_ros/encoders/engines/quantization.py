@@ -1,0 +1,137 @@
+"""Making a network's int8 form with NNCF, on a folder of images: half for the ranges, half to compare it on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.encoders.engines.engine import first_line
+from vpr_ros.encoders.engines.network_files import int8_name
+from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime
+from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu
+from vpr_ros.encoders.engines.parity import Parity, try_side_by_side
+from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.preprocessing import Preprocessing
+from vpr_ros.encoders.weights import ExportedNetwork
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+_LOG = logging.getLogger(__name__)
+
+_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_LEAST_IMAGES = 24  # Half of them are compared: a query, its ten neighbours and one more.
+_MOST_IMAGES = 300  # NNCF's own default number of images for the ranges.
+# What is cheap and breaks first is left in fp32, more of it at each step: pooling and normalisation, then depthwise
+# filters, whose channels differ most in range, then everything but dense convolutions.
+_STEPS: tuple[Callable[[str], bool], ...] = (
+    lambda kind: kind in {"Conv", "DepthwiseConv", "MatMul", "Gemm"},
+    lambda kind: kind in {"Conv", "MatMul", "Gemm"},
+    lambda kind: kind == "Conv",
+)
+
+
+def quantize(
+    network: ExportedNetwork, images: Path, out: Path, *, on_step: Callable[[str], None] = lambda _: None
+) -> Path:
+    """Write ``<name>-int8.onnx`` and its recipe, and return its path.
+
+    Every other image gives the ranges of activations; the others are what it is compared on with fp32.
+
+    Args:
+        network: The ONNX file.
+        images: Folder of images like those that the robot sees, at least 24.
+        out: Folder to write into.
+        on_step: Told each figure as it comes.
+
+    Raises:
+        EncoderError: NNCF or OpenVINO is missing, there are too few images, or even the mildest form computes
+            something else; says the figure, and nothing is written.
+    """
+    if not out.is_dir():
+        raise EncoderError(f"there is no folder '{out}' to write into; make it first")
+    inputs = _inputs(network, images)
+    ranges, held_out = inputs[::2], inputs[1::2]
+    os.environ.setdefault("NNCF_CI", "1")  # Read at import: NNCF else reports its use over the network.
+    try:
+        import nncf
+        import onnx
+    except ImportError as error:
+        raise EncoderError(f"int8 needs NNCF: {error}; 'pip install nncf onnx openvino' on this machine") from error
+    nncf.set_log_level(logging.ERROR)
+    model = onnx.load_model(network.path)
+    feed = model.graph.input[0].name
+    target = int8_name(out / network.path.name)
+    unfinished = target.with_suffix(".onnx.part")
+    objection = ""
+    try:
+        lefts = [tuple(n.name for n in model.graph.node if not quantized(_kind(n))) for quantized in _STEPS]
+        for left in dict.fromkeys(lefts):
+            try:
+                with redirect_stdout(sys.stderr):  # Its progress; standard output is for results.
+                    int8 = nncf.quantize(
+                        model,
+                        nncf.Dataset([{feed: network_input} for network_input in ranges]),
+                        subset_size=len(ranges),
+                        preset=nncf.QuantizationPreset.MIXED,
+                        ignored_scope=nncf.IgnoredScope(names=list(left), validate=False),
+                    )
+            except Exception as error:  # NNCF raises what its parts raise.
+                raise EncoderError(f"NNCF can't quantize '{network.path}': {first_line(error)}") from error
+            onnx.save_model(int8, unfinished)
+            parity = _parity(unfinished, network, held_out)
+            objection = parity.objection
+            on_step(f"{len(left)} of {len(model.graph.node)} operations left in fp32: {objection or 'passes'}")
+            if not objection:
+                unfinished.replace(target)
+                ExportedNetwork(target, network.recipe, network.output).write_recipe()
+                return target
+    finally:
+        unfinished.unlink(missing_ok=True)
+    raise EncoderError(
+        f"int8 is refused for '{network.recipe.name}': on {len(held_out)} images of '{images}' its {objection}; "
+        "give more images like the robot's, or stay with fp32"
+    )
+
+
+def _inputs(network: ExportedNetwork, folder: Path) -> list[NDArray[np.float32]]:
+    """Return the network's inputs of a folder's images, spread over it; what can't be read is said and left out."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _ENDINGS)
+    preprocessing = Preprocessing(network.recipe)
+    inputs = []
+    for path in paths[:: max(1, len(paths) // _MOST_IMAGES)][:_MOST_IMAGES]:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            _LOG.warning("'%s' can't be read as an image and is left out", path)
+            continue
+        inputs.append(preprocessing.apply(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)))
+    if len(inputs) < _LEAST_IMAGES:
+        raise EncoderError(
+            f"'{folder}' holds {len(inputs)} readable images, expected at least {_LEAST_IMAGES} like those that the "
+            "robot sees; give another folder with --images"
+        )
+    return inputs
+
+
+def _kind(node: NodeProto) -> str:
+    """Return an operation's kind; ``DepthwiseConv`` for a convolution that keeps channels apart."""
+    kind = str(node.op_type)
+    if kind != "Conv":
+        return kind
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+    return "DepthwiseConv" if groups > 1 else kind
+
+
+def _parity(path: Path, network: ExportedNetwork, inputs: Sequence[NDArray[np.float32]]) -> Parity:
+    engines = (OpenVinoCpu(path, "int8", output=network.output), OnnxRuntime(network.path, output=network.output))
+    ours, reference = try_side_by_side(engines, inputs)
+    return Parity.between(ours.encodings, reference.encodings, "int8")

@@ -1,0 +1,88 @@
+"""Which of two engines on the processor is faster for a network: measured once, remembered for this machine."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from vpr_ros.encoders.engines.engine import Engine
+from vpr_ros.encoders.engines.engine_cache import EngineCache, EngineKey
+from vpr_ros.encoders.engines.onnx_runtime import default_threads
+from vpr_ros.encoders.engines.parity import Parity, probe_inputs, try_side_by_side
+from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.weights import ExportedNetwork, sha256_of
+
+_LOG = logging.getLogger(__name__)
+_WARM_UP = 2  # Passes of an engine in which it still allocates.
+
+
+def open_faster(
+    openers: Mapping[str, Callable[[], Engine]], network: ExportedNetwork, threads: int | None, cache: EngineCache
+) -> Engine:
+    """Open the faster of two engines that run one network; the reference where the other computes something else.
+
+    The first time both run the same made-up pictures in turns, which takes a second or two. The outcome is kept in the
+    cache, and from then on only the winner is opened.
+
+    Args:
+        openers: By name, the reference first.
+        network: What both run.
+        threads: Processor threads a pass, for which the outcome holds.
+        cache: Where the outcome is kept.
+
+    Raises:
+        EncoderError: The reference can't be opened.
+    """
+    key = race_key(tuple(openers), network, threads or default_threads())
+    kept = (cache.get(key) or b"").decode(errors="replace")
+    if kept in openers:
+        return openers[kept]()
+    first, *others = openers.values()
+    reference = first()
+    try:
+        (candidate,) = (opener() for opener in others)
+        fastest = _race(candidate, reference, network)
+    except EncoderError as error:
+        _LOG.warning("%s runs '%s', because the other engine failed: %s", reference.name, network.recipe.name, error)
+        return reference
+    cache.put(key, fastest.name.encode())
+    return fastest
+
+
+def _race(candidate: Engine, reference: Engine, network: ExportedNetwork) -> Engine:
+    ours, theirs = try_side_by_side((candidate, reference), probe_inputs(network.recipe))
+    parity = Parity.between(ours.encodings, theirs.encodings, "fp32")
+    if parity.objection:
+        raise EncoderError(f"engine {candidate.name} is refused: against {reference.name} its {parity.objection}")
+    ours_ms, theirs_ms = (float(np.median(trial.spent_ms[_WARM_UP:])) for trial in (ours, theirs))
+    return candidate if ours_ms < theirs_ms else reference
+
+
+def race_key(engines: tuple[str, ...], network: ExportedNetwork, threads: int) -> EngineKey:
+    """Return what the outcome of a race depends on: both engines' versions, network, processor and threads."""
+    recipe = network.recipe
+    runtimes = " or ".join(f"{name} {_version(name)}" for name in engines)
+    device = f"{_processor()}, {threads} threads"
+    return EngineKey(runtimes, device, sha256_of(network.path), "fp32", (1, 3, recipe.height, recipe.width))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # onnxruntime-gpu, or a system package
+        return "unknown"
+
+
+def _processor() -> str:
+    """Return the processor and what it can: virtual machines all call theirs by one name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    return ", ".join(facts.get(name, "") for name in ("model name", "model", "stepping", "CPU part", "flags"))

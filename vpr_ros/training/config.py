@@ -1,0 +1,345 @@
+"""What a training config says: frozen values with every default in code, read strictly from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import dacite
+import yaml
+
+from vpr_ros.encoders.models.network_spec import NetworkSpec
+from vpr_ros.training.datasets.specs import SPECS, DataSpec, usual_views
+from vpr_ros.training.errors import TrainingError
+
+LossKind = Literal[
+    "multi_similarity",
+    "contrastive",
+    "triplet",
+    "quadruplet",
+    "proxy_nca",
+    "ntxent",
+    "cosface",
+    "arcface",
+]
+TripletMining = Literal["all", "hard", "semihard"]
+OptimizerKind = Literal["adamw", "sgd"]
+ScheduleKind = Literal["constant", "cosine", "steps"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """Which loss, and its numbers; those of other losses are left alone.
+
+    Attributes:
+        kind: Name of the loss. ``ntxent`` is InfoNCE.
+        alpha: Multi-similarity: sharpness of the positives (1: MixVPR's).
+        beta: Multi-similarity: sharpness of the negatives.
+        base: Multi-similarity: similarity that divides them. MixVPR's is 0.0; the library's own default is 0.5.
+        epsilon: Multi-similarity: margin of its miner.
+        positive_margin: Contrastive: distance up to which positives cost nothing.
+        negative_margin: Contrastive: distance from which negatives cost nothing.
+        margin: Triplet and quadruplet (first term); CosFace; ArcFace, where it is degrees. None takes the usual:
+            0.1, 0.2, 0.35, 28.6.
+        second_margin: Quadruplet: of the term whose negatives share no view with the positives.
+        mining: Triplet: all triplets of a batch, the hardest of each anchor, or those within the margin.
+        temperature: NT-Xent.
+        scale: Proxy-NCA, CosFace, ArcFace. None takes the usual: 1, 64, 64.
+    """
+
+    kind: LossKind = "multi_similarity"
+    alpha: float = 1.0
+    beta: float = 50.0
+    base: float = 0.0
+    epsilon: float = 0.1
+    positive_margin: float = 0.0
+    negative_margin: float = 1.0
+    margin: float | None = None
+    second_margin: float = 0.1
+    mining: TripletMining = "all"
+    temperature: float = 0.07
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        _check_words("loss", (("kind", self.kind, LossKind), ("mining", self.mining, TripletMining)))
+        for name in ("alpha", "beta", "temperature"):
+            _check(getattr(self, name) > 0, f"loss.{name}", getattr(self, name), "above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerConfig:
+    """How weights are moved.
+
+    Attributes:
+        kind: AdamW, or SGD with momentum.
+        learning_rate: Of heads and projection, at its highest.
+        backbone_factor: What the backbone's rate is of it.
+        proxy_factor: What the rate of a loss's proxies is of it.
+        weight_decay: Decoupled for AdamW.
+        momentum: SGD's.
+        clip_norm: Largest norm of all gradients together; 0 for no limit.
+    """
+
+    kind: OptimizerKind = "adamw"
+    learning_rate: float = 2e-4
+    backbone_factor: float = 1.0
+    proxy_factor: float = 100.0
+    weight_decay: float = 1e-3
+    momentum: float = 0.9
+    clip_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        _check_words("optimizer", (("kind", self.kind, OptimizerKind),))
+        _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
+        _check(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """How the learning rate goes over the steps.
+
+    Attributes:
+        kind: After the warm-up.
+        warm_up_steps: Steps of a linear rise from 0.
+        milestones: ``steps``: epochs at which the rate is multiplied.
+        factor: ``steps``: by this.
+        final_factor: ``cosine``: what is left of the rate at the end.
+    """
+
+    kind: ScheduleKind = "cosine"
+    warm_up_steps: int = 20
+    milestones: tuple[int, ...] = (5, 10, 15, 25, 45)
+    factor: float = 0.3
+    final_factor: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        _check_words("schedule", (("kind", self.kind, ScheduleKind),))
+        _check(self.warm_up_steps >= 0, "schedule.warm_up_steps", self.warm_up_steps, "at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """How batches are drawn.
+
+    Attributes:
+        places: P, places a batch.
+        views: K, views of each.
+        neighbours: Share of places drawn from a site or panorama that is in the batch already, far enough away to be
+            another place: hard negatives.
+        plain: Share of views without any change of appearance.
+        steps: Batches an epoch.
+    """
+
+    places: int = 60
+    views: int = 4
+    neighbours: float = 0.3
+    plain: float = 0.15
+    steps: int = 50
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        _check(self.places >= 2, "sampling.places", self.places, "at least 2, or there are no negatives")
+        _check(self.views >= 2, "sampling.views", self.views, "at least 2, or there are no positives")
+        _check(self.steps >= 1, "sampling.steps", self.steps, "at least 1")
+        for name in ("neighbours", "plain"):
+            _check(0 <= getattr(self, name) <= 1, f"sampling.{name}", getattr(self, name), "0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    """Whether maps of the frozen layers are computed once and kept.
+
+    Attributes:
+        enabled: Needs ``freeze_through``; heads and last stages then train many times as fast.
+        folder: Where; relative to the output folder.
+        renderings: Appearances of each view that are kept, the plain one among them.
+    """
+
+    enabled: bool = False
+    folder: str = "cache"
+    renderings: int = 3
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        _check(self.renderings >= 1, "cache.renderings", self.renderings, "at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What is learned from, and what is judged on.
+
+    Attributes:
+        root: Folder that the data sets' paths are relative to; relative to the config file.
+        train: Data sets to learn from.
+        validation: Data sets to judge on after each epoch; their places must be none of ``train``.
+    """
+
+    root: str = "."
+    train: tuple[DataSpec, ...] = ()
+    validation: tuple[DataSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """One training.
+
+    Attributes:
+        name: Of the encoder that comes out.
+        network: What is trained.
+        data: From what.
+        out: Output folder, relative to the working directory.
+        licence: Of the weights that come out: an SPDX identifier, or a sentence.
+        backbone_weights: ``packaged``, ``random``, or a file in the backbone's own layout.
+        init_from: Weights file or checkpoint of an earlier training to start from; empty for none.
+        freeze_through: Name of the last backbone stage that does not learn; empty lets all learn.
+        frozen_batch_norm: Whether BatchNorm statistics stay as they are in the stages that learn, too.
+        loss: Which.
+        optimizer: Which.
+        schedule: Of the learning rate.
+        sampling: Of batches.
+        cache: Of the frozen layers' maps.
+        epochs: How many, each of ``sampling.steps`` batches.
+        seed: Of all that is drawn.
+        precision: ``bf16`` and ``fp16`` run the network in half precision (fp16 on a GPU only).
+        average_decay: Of the moving average of weights that is judged and kept; 0 takes the weights themselves.
+        patience: Epochs without a better result after which the training ends; 0 for never.
+        workers: Processes that make images.
+        threads: Processor threads of torch; 0 leaves torch's choice.
+        tensorboard: Whether curves are written for TensorBoard.
+
+    Raises:
+        TrainingError: A value that can't be.
+    """
+
+    name: str
+    network: NetworkSpec
+    data: DataConfig
+    out: str = "training"
+    licence: str = "all rights reserved"
+    backbone_weights: str = "packaged"
+    init_from: str = ""
+    freeze_through: str = ""
+    frozen_batch_norm: bool = True
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    epochs: int = 10
+    seed: int = 0
+    precision: Precision = "fp32"
+    average_decay: float = 0.0
+    patience: int = 0
+    workers: int = 0
+    threads: int = 0
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what concerns more than one group."""
+        _check(bool(self.name.strip()) and "/" not in self.name, "name", self.name, "a file name such as mixvpr-lite")
+        _check(self.epochs >= 0, "epochs", self.epochs, "at least 0")
+        _check(0 <= self.average_decay < 1, "average_decay", self.average_decay, "0 to below 1, such as 0.99")
+        _check_words("training", (("precision", self.precision, Precision),))
+        _check(bool(self.data.train), "data.train", "empty", "at least one data set")
+        if self.cache.enabled and not self.freeze_through:
+            raise TrainingError(
+                "cache.enabled is true, but nothing is frozen, so there is nothing to keep; expected freeze_through, "
+                "such as blocks.4, or cache: {enabled: false}"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Batches of the whole training."""
+        return self.epochs * self.sampling.steps
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read a training config.
+
+    Raises:
+        TrainingError: The file can't be read, has an unknown or missing key, or a value of the wrong type or range.
+        EncoderError: The network's part does not fit.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TrainingError(f"can't read training config '{path}': {error}; expected YAML") from error
+    if not isinstance(values, dict):
+        raise TrainingError(
+            f"training config '{path}' holds a {type(values).__name__}, expected name, network, data and what differs "
+            "from the defaults; see config/training/"
+        )
+    return config_of_values(values, str(path))
+
+
+def config_of_values(values: Mapping[str, object], place: str) -> TrainingConfig:
+    """Return the config of a mapping.
+
+    Raises:
+        TrainingError: As :func:`read_config`.
+    """
+    values = dict(values)
+    data = values.get("data")
+    if isinstance(data, dict):
+        sets = {name: _data_specs(data[name], name, place) for name in ("train", "validation") if name in data}
+        values["data"] = data | sets
+    return _built(TrainingConfig, values, place)
+
+
+def _data_specs(values: object, name: str, place: str) -> tuple[DataSpec, ...]:
+    if not isinstance(values, list):
+        raise TrainingError(f"{place}: data.{name} is a {type(values).__name__}, expected a list of data sets")
+    return tuple(_data_spec(each, f"{place}: data.{name}[{number}]") for number, each in enumerate(values))
+
+
+def _data_spec(values: object, place: str) -> DataSpec:
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if not isinstance(values, dict) or kind not in SPECS:
+        raise TrainingError(f"{place} is of kind '{kind}', expected one of {', '.join(SPECS)}")
+    given = {key: value for key, value in values.items() if key != "kind"}
+    if isinstance(given.get("views"), dict):
+        given["views"] = asdict(usual_views(SPECS[kind])) | given["views"]
+    return _built(SPECS[kind], given, place)
+
+
+def _built(group: type[_T], values: Mapping[str, object], place: str) -> _T:
+    """Return a frozen group; tuples may come as lists, and whole numbers as floats."""
+    hooks: dict[type[Any], Callable[[Any], Any]] = {float: _as_float}
+    try:
+        return dacite.from_dict(group, values, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
+    except dacite.UnexpectedDataError as error:
+        raise TrainingError(f"{place}: unknown {', '.join(sorted(error.keys))}; there are {_names(group)}") from error
+    except (dacite.DaciteError, TypeError) as error:
+        raise TrainingError(f"{place}: {error}") from error
+
+
+def _names(group: type) -> str:
+    return ", ".join(getattr(group, "__dataclass_fields__", {}))
+
+
+def _as_float(value: object) -> object:
+    if isinstance(value, str):  # YAML reads 1e-4 as text, because its numbers want a point.
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check(is_right: bool, name: str, value: object, expected: str) -> None:
+    if not is_right:
+        raise TrainingError(f"{name} is {value}, expected {expected}")
+
+
+def _check_words(group: str, words: tuple[tuple[str, str, object], ...]) -> None:
+    for name, value, allowed in words:
+        if value not in get_args(allowed):
+            raise TrainingError(f"{group}.{name} is '{value}', expected one of {', '.join(get_args(allowed))}")

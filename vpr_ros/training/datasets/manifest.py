@@ -1,0 +1,83 @@
+"""Images whose places a ``manifest.csv`` names."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from vpr_ros.training.datasets.image_set import ImageSet, counted, existing_folder, read_table
+from vpr_ros.training.datasets.specs import ManifestSpec
+from vpr_ros.training.datasets.views import DataFacts, LabelRule, ViewTable
+from vpr_ros.training.errors import TrainingError
+
+MANIFEST = "manifest.csv"
+_NUMBER_AT_END = re.compile(r"[_-]?\d+$")
+
+
+def open_manifest(spec: ManifestSpec, root: Path) -> ImageSet:
+    """Return the data set of a manifest.
+
+    Raises:
+        TrainingError: There is no manifest, it lacks a column, or no row is left.
+    """
+    folder = existing_folder(root / spec.path)
+    rows = manifest_rows(folder, split=spec.split, only_open=spec.only_open, paths=spec.paths, without=spec.without)
+    places = np.array([row["place_id"] for row in rows])
+    table = ViewTable.of_names(places, np.array([family_of(place) for place in places]))
+    return ImageSet(
+        name=f"{folder.name}/{MANIFEST}",
+        table=table,
+        rule=LabelRule(),
+        appearance=spec.views,
+        share=spec.share,
+        self_supervised=spec.self_supervised,
+        facts=facts_of(rows, f"photographs of {folder.name}/{MANIFEST}{_part(spec.split)}", views=len(rows)),
+        paths=tuple(folder / row["path"] for row in rows),
+    )
+
+
+def manifest_rows(folder: Path, *, split: str, only_open: bool, paths: str, without: str) -> list[dict[str, str]]:
+    """Return the rows of a folder's manifest that are wanted.
+
+    Raises:
+        TrainingError: There is no manifest, it lacks a column, or no row is left.
+    """
+    columns = ["path", "place_id", *(["split"] if split else []), *(["open"] if only_open else [])]
+    rows = [
+        row
+        for row in read_table(folder / MANIFEST, columns)
+        if fnmatchcase(row["path"], paths)
+        and not (without and fnmatchcase(row["path"], without))
+        and (not split or row["split"] == split)
+        and (not only_open or row["open"] == "yes")
+    ]
+    if not rows:
+        raise TrainingError(
+            f"'{folder / MANIFEST}' has no row of split '{split or 'any'}' with a path like '{paths}'"
+            f"{' and open = yes' if only_open else ''}; check split, paths and only_open"
+        )
+    return rows
+
+
+def family_of(place: str) -> str:
+    """Return what a place's name says of its sequence or site: the part before the last number."""
+    return _NUMBER_AT_END.sub("", place) or place
+
+
+def facts_of(rows: list[dict[str, str]], about: str, *, views: int, places: int | None = None) -> DataFacts:
+    """Return what a card says of the rows of a manifest."""
+    return DataFacts(
+        about=about,
+        images=len(rows),
+        places=len({row["place_id"] for row in rows}) if places is None else places,
+        views=views,
+        licences=counted(row.get("licence") or "" for row in rows),
+        sources=counted((row.get("source") or "").partition(":")[0] for row in rows),
+    )
+
+
+def _part(split: str) -> str:
+    return f", split {split}" if split else ""

@@ -1,0 +1,84 @@
+"""Layers that are fitted to data and not trained: NetVLAD's clusters before, principal axes after the training."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from vpr_ros.encoders.models.gem import unit_length
+from vpr_ros.encoders.models.place_network import PlaceNetwork
+from vpr_ros.encoders.models.vgg16_netvlad import NetVlad
+from vpr_ros.training.errors import TrainingError
+from vpr_ros.training.fit_reranker import k_means
+
+# Share of the second-best cluster at the mean gap between the best two (Arandjelović et al. 2016, their code).
+_SECOND_SHARE = 0.01
+_ROUNDS = 50
+_SMALLEST_VARIANCE = 1e-9
+
+
+def fit_clusters(pool: NetVlad, feature_maps: torch.Tensor, positions: int, rng: np.random.Generator) -> None:
+    """Set NetVLAD's centroids to clusters of a map's positions, and its assignment to go with them.
+
+    Args:
+        pool: Is changed.
+        feature_maps: Of different places, shape (n, channels, rows, columns).
+        positions: How many are drawn.
+        rng: Draws them.
+
+    Raises:
+        TrainingError: There are too few positions.
+    """
+    unit = unit_length(feature_maps.float()).permute(0, 2, 3, 1).flatten(0, 2).cpu().numpy()
+    clusters = len(pool.centroids)
+    if len(unit) < 10 * clusters:
+        raise TrainingError(
+            f"{len(unit)} positions of maps are too few for {clusters} clusters, expected at least 10 a cluster; give "
+            "more images"
+        )
+    drawn = unit[rng.permutation(len(unit))[:positions]]
+    centroids = k_means(drawn, clusters, _ROUNDS, rng)
+    directions = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
+    ranked = np.sort(drawn @ directions.T, axis=1)
+    gap = float((ranked[:, -1] - ranked[:, -2]).mean()) if clusters > 1 else 1.0
+    sharpness = -math.log(_SECOND_SHARE) / max(gap, 1e-6)
+    with torch.no_grad():
+        pool.centroids.copy_(torch.from_numpy(centroids))
+        pool.conv.weight.copy_(torch.from_numpy(sharpness * directions)[:, :, None, None])
+
+
+def fit_axes(network: PlaceNetwork, descriptors: NDArray[np.float32]) -> None:
+    """Set the projection to the principal axes of descriptors, and use it from now on.
+
+    Args:
+        network: Its projection is ``pca``; is changed.
+        descriptors: Joined heads of training views, shape (n, joined dim).
+
+    Raises:
+        TrainingError: There are fewer descriptors than axes, or fewer values than axes.
+    """
+    projection, spec = network.projection, network.spec.projection
+    assert isinstance(projection, nn.Linear)
+    count, length = descriptors.shape
+    if spec.dim > min(count - 1, length):
+        raise TrainingError(
+            f"projection.dim is {spec.dim}, expected at most {min(count - 1, length)}: there are {count} training "
+            f"views of {length} values; take fewer axes or more views"
+        )
+    mean = descriptors.mean(axis=0, dtype=np.float64)
+    covariance = (descriptors.T @ descriptors).astype(np.float64) / count - np.outer(mean, mean)
+    values, axes = np.linalg.eigh(covariance)
+    strongest = np.argsort(values)[::-1][: spec.dim]
+    rotation = axes[:, strongest].T
+    if spec.whitened:
+        rotation /= np.sqrt(np.maximum(values[strongest], _SMALLEST_VARIANCE))[:, np.newaxis]
+    # The sign of an axis is arbitrary; fixed, so that the same descriptors give the same weights.
+    rotation *= np.sign(rotation[np.arange(len(rotation)), np.abs(rotation).argmax(axis=1)])[:, np.newaxis]
+    with torch.no_grad():
+        projection.weight.copy_(torch.from_numpy(rotation))
+        projection.bias.copy_(torch.from_numpy(-rotation @ mean))
+    network.is_projecting = True

@@ -1,0 +1,171 @@
+"""Batches of P places with K views each, drawn so that places of a batch really are different ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.scoring import PairLabel
+from vpr_ros.training.config import SamplingConfig
+from vpr_ros.training.datasets.views import DataSet
+from vpr_ros.training.errors import TrainingError
+from vpr_ros.training.pool import PLAIN, ViewPool
+
+_TRIES_A_PLACE = 20
+_FIRST_VARIED = PLAIN + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnBatch:
+    """Which views a step learns from.
+
+    Attributes:
+        views: Numbers in the pool, shape (n,), int64.
+        renderings: Of each, shape (n,), int64.
+        labels: Place within the batch: 0 to P - 1, shape (n,), int64.
+    """
+
+    views: NDArray[np.int64]
+    renderings: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+class PlaceSampler:
+    """Draws batches. A batch depends on seed, step and rank alone, so a resumed training draws the same."""
+
+    def __init__(self, pool: ViewPool, config: SamplingConfig, seed: int, *, renderings: int | None, rank: int = 0):
+        """Take what is drawn from.
+
+        Args:
+            pool: The views.
+            config: How many.
+            seed: Of all batches.
+            renderings: How many renderings of each view there are; None if new ones are made all the time.
+            rank: Number of this process; each draws batches of its own.
+        """
+        self._pool = pool
+        self._config = config
+        self._seed = (seed, rank)
+        self._renderings = renderings
+        self._sets = [_SetSampler(data, config) for data in pool.sets]
+        shares = np.array([data.share for data in pool.sets], np.float64)
+        self._shares = shares / shares.sum()
+
+    def batch(self, step: int) -> DrawnBatch:
+        """Return the batch of a step.
+
+        Raises:
+            TrainingError: There are fewer than two places that are surely different.
+        """
+        rng = np.random.default_rng((*self._seed, step))
+        counts = rng.multinomial(self._config.places, self._shares)
+        drawn: list[NDArray[np.int64]] = []
+        for sampler, offset, count in zip(self._sets, self._pool.offsets, counts, strict=False):
+            usable = self._usable(int(offset), sampler.size)
+            drawn += [views + offset for views in sampler.places(int(count), usable, rng)]
+        if len(drawn) < 2:
+            raise TrainingError(
+                f"step {step} found {len(drawn)} places that are surely different, expected at least 2; give more "
+                "places, smaller negative radii, or smaller batches (sampling.places)"
+            )
+        views = np.concatenate(drawn)
+        labels = np.repeat(np.arange(len(drawn)), [len(place) for place in drawn])
+        return DrawnBatch(views, self._renderings_of(views, rng), labels)
+
+    def _usable(self, offset: int, size: int) -> NDArray[np.bool_]:
+        usable = np.ones(size, np.bool_)
+        broken = np.array([view - offset for view in self._pool.corrupt if offset <= view < offset + size], np.int64)
+        usable[broken] = False
+        return usable
+
+    def _renderings_of(self, views: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Draw a rendering for each view: the plain one now and then, and a view that repeats never twice the same."""
+        limit = np.iinfo(np.int32).max if self._renderings is None else max(self._renderings, _FIRST_VARIED + 1)
+        distinct, view_of = np.unique(views, return_inverse=True)
+        start = rng.integers(_FIRST_VARIED, limit, len(distinct))[view_of]
+        repeats = _occurrences(views)
+        varied = _FIRST_VARIED + (start - _FIRST_VARIED + repeats) % (limit - _FIRST_VARIED)
+        is_plain = (rng.random(len(views)) < self._config.plain) & (repeats == 0)
+        chosen = np.where(is_plain, PLAIN, varied)
+        return np.minimum(chosen, (self._renderings or limit) - 1).astype(np.int64)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one set has put into a batch: views of each place by family."""
+
+    places: list[NDArray[np.int64]] = field(default_factory=list)
+    by_family: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
+
+    def add(self, family: int, views: NDArray[np.int64]) -> None:
+        self.places.append(views)
+        self.by_family.setdefault(family, []).append(views)
+
+
+class _SetSampler:
+    """Draws places of one data set."""
+
+    def __init__(self, data: DataSet, config: SamplingConfig) -> None:
+        table = data.table
+        self.size = len(table)
+        self._data = data
+        self._config = config
+        self._classes = _groups(table.place)
+        self._families = _groups(table.family)
+        self._family_of = np.unique(table.family, return_inverse=True)[1].reshape(-1)
+
+    def places(self, count: int, usable: NDArray[np.bool_], rng: np.random.Generator) -> list[NDArray[np.int64]]:
+        """Return up to ``count`` places, each the rows of K views; rows repeat where a place has fewer."""
+        batch = _Batch()
+        for _ in range(_TRIES_A_PLACE * count):
+            if len(batch.places) == count:
+                break
+            anchor = self._anchor(batch, rng)
+            family = int(self._family_of[anchor])
+            views = self._views_of(anchor, family, batch, usable, rng)
+            if views is not None:
+                batch.add(family, views)
+        return batch.places
+
+    def _anchor(self, batch: _Batch, rng: np.random.Generator) -> int:
+        """Draw a view: of any class, or now and then of a family that is in the batch already."""
+        if batch.by_family and rng.random() < self._config.neighbours:
+            families = list(batch.by_family)
+            return int(rng.choice(self._families[families[rng.integers(len(families))]]))
+        return int(rng.choice(self._classes[rng.integers(len(self._classes))]))
+
+    def _views_of(
+        self, anchor: int, family: int, batch: _Batch, usable: NDArray[np.bool_], rng: np.random.Generator
+    ) -> NDArray[np.int64] | None:
+        """Return the rows of K views of the anchor's place; None if it may be one with a place of the batch."""
+        rule, table = self._data.rule, self._data.table
+        members = self._families[family]
+        fit = (rule.labels(table, np.array(anchor), members) == PairLabel.RIGHT) & usable[members]
+        for taken in batch.by_family.get(family, ()):
+            fit &= (rule.labels(table, taken[:, np.newaxis], members) == PairLabel.WRONG).all(axis=0)
+        found = members[fit]
+        if not usable[anchor] or anchor not in found:
+            return None
+        others = rng.permutation(found[found != anchor])[: self._config.views - 1]
+        if not len(others) and not self._data.self_supervised:
+            return None
+        return np.resize(np.append(anchor, others), self._config.views)
+
+
+def _groups(keys: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the rows of each distinct key, in the keys' order."""
+    order = np.argsort(keys, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
+
+
+def _occurrences(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how often each value stood before it."""
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+    first = np.append(True, np.diff(ranked) != 0)
+    start = np.maximum.accumulate(np.where(first, np.arange(len(values)), 0))
+    counts = np.empty(len(values), np.int64)
+    counts[order] = np.arange(len(values)) - start
+    return counts

@@ -1,0 +1,321 @@
+"""A whole training: open the data, build the network, train, fit the last layer, export, write the card."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
+from vpr_ros.encoders.models.export import export_network
+from vpr_ros.encoders.models.place_network import PlaceNetwork, save_network
+from vpr_ros.encoders.models.vgg16_netvlad import NetVlad
+from vpr_ros.encoders.weights import sha256_of
+from vpr_ros.training.batches import Batches
+from vpr_ros.training.checkpoint import LAST, config_values, load_initial
+from vpr_ros.training.config import TrainingConfig
+from vpr_ros.training.datasets.open_dataset import open_dataset
+from vpr_ros.training.datasets.specs import DataSpec
+from vpr_ros.training.datasets.views import DataSet
+from vpr_ros.training.errors import TrainingError
+from vpr_ros.training.fitted_layers import fit_axes, fit_clusters
+from vpr_ros.training.freezing import freeze
+from vpr_ros.training.history import EpochFigures, best_of
+from vpr_ros.training.map_cache import MapCache
+from vpr_ros.training.model_card import write_card
+from vpr_ros.training.pool import PLAIN, ViewPool
+from vpr_ros.training.processes import Process, joined_processes
+from vpr_ros.training.sampling import PlaceSampler
+from vpr_ros.training.trainer import Trainer
+from vpr_ros.training.validation import RENDERINGS as JUDGED_RENDERINGS
+
+_VIEWS_FOR_CLUSTERS, _POSITIONS_FOR_CLUSTERS = 500, 50_000  # The authors'.
+_VIEWS_FOR_AXES = 10_000  # As Patch-NetVLAD takes for its PCA.
+_AT_ONCE = 32
+_SKIPPED = "skipped.csv"
+
+# From what is counted and how many to a context that yields what is called with how many more are done.
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """The outcome of ``vpr_ros train``.
+
+    Attributes:
+        schema: Version of these keys.
+        name: Of the encoder.
+        onnx: The exported network, its recipe beside it.
+        weights: The same for torch.
+        card: The model card.
+        epochs: All epochs, the one before the first step included.
+        best: Epoch whose weights were exported.
+        exported: Figures of what was exported, projection included.
+        corrupt: Images that could not be read.
+    """
+
+    schema: int
+    name: str
+    onnx: str
+    weights: str
+    card: str
+    epochs: tuple[EpochFigures, ...]
+    best: int
+    exported: EpochFigures
+    corrupt: int
+
+
+def silent(_what: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show no progress."""
+    return nullcontext(lambda _count: None)
+
+
+def train(
+    config: TrainingConfig,
+    root: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress = silent,
+    on_epoch: Callable[[EpochFigures], None] = lambda _: None,
+) -> TrainingResult | None:
+    """Train a network and write ``<name>.onnx``, its recipe, torch weights, card and figures into a folder.
+
+    Args:
+        config: What to train, from what, how.
+        root: Folder that the data sets' paths are relative to.
+        out: Folder for all that is written; is made.
+        resume: Whether to go on from the checkpoint in it.
+        progress: Shows how far it is.
+        on_epoch: Called with the figures of each epoch.
+
+    Returns:
+        What came out; None in the processes of a distributed training that are not the first.
+
+    Raises:
+        TrainingError: Data, config or checkpoint that don't fit; says what was seen and expected.
+        EncoderError: Weights that can't be read or don't fit, or an export that does not compute the same.
+        SourceError: A recording that can't be opened.
+    """
+    with joined_processes() as process:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        if process.is_first:
+            _prepare_folder(out, resume=resume)
+        process.wait_for_all()
+        return _Training(config, root, out, process, progress).run(resume=resume, on_epoch=on_epoch)
+
+
+class _Training:
+    """Everything of one training, opened."""
+
+    def __init__(self, config: TrainingConfig, root: Path, out: Path, process: Process, progress: Progress) -> None:
+        """Open data and network.
+
+        Raises:
+            TrainingError: As :func:`train`.
+        """
+        torch.manual_seed(config.seed)
+        self._config = config
+        self._out = out
+        self._process = process
+        self._progress = progress
+        self._network = PlaceNetwork(config.network)
+        _fill(self._network, config)
+        freeze(self._network, config.freeze_through)
+        recipe = self._network.input_recipe()
+        learned, judged = _open_sets(config, root, progress)
+        self._learned = ViewPool(learned, recipe, config.seed)
+        self._judged = ViewPool(judged, recipe, config.seed) if judged else None
+
+    def run(self, *, resume: bool, on_epoch: Callable[[EpochFigures], None]) -> TrainingResult | None:
+        """Train and write what comes out."""
+        config, process = self._config, self._process
+        renderings = config.cache.renderings if config.cache.enabled else None
+        caches = (self._cache(self._learned, renderings), self._cache(self._judged, JUDGED_RENDERINGS))
+        sampler = PlaceSampler(self._learned, config.sampling, config.seed, renderings=renderings, rank=process.rank)
+        if not resume and not config.init_from:
+            self._fit_clusters()
+        trainer = Trainer(
+            config,
+            self._network,
+            batches=Batches(self._learned, sampler, caches[0], config.workers),
+            classes=int(self._learned.places.max()) + 1,
+            judged=self._judged,
+            caches=caches,
+            process=process,
+            out=self._out,
+        )
+        if resume:
+            trainer.resume()
+        with self._progress("steps", config.steps) as on_step:
+            trainer.run(on_step, on_epoch)
+        return self._finish(trainer, caches[0]) if process.is_first else None
+
+    def _cache(self, pool: ViewPool | None, renderings: int | None) -> MapCache | None:
+        """Return the kept maps of a pool, computed by the first process; None where none are wanted."""
+        if pool is None or renderings is None or not self._config.cache.enabled:
+            return None
+        folder = self._out / self._config.cache.folder
+        if self._process.is_first:
+            cache = MapCache(folder, pool, self._network, self._config.freeze_through, renderings)
+            with self._progress("kept maps", cache.missing) as on_row:
+                cache.fill(on_row, self._process.device)
+        self._process.wait_for_all()
+        if self._process.is_first:
+            return cache
+        return MapCache(folder, pool, self._network, self._config.freeze_through, renderings)
+
+    def _fit_clusters(self) -> None:
+        """Set the clusters of NetVLAD heads from maps of training views."""
+        heads = [
+            (h, s) for h, s in zip(self._network.heads, self._network.spec.heads, strict=True) if s.kind == "netvlad"
+        ]
+        if not heads:
+            return
+        rng = np.random.default_rng(self._config.seed)
+        views = rng.permutation(len(self._learned))[:_VIEWS_FOR_CLUSTERS]
+        network = self._network.to(self._process.device).eval()
+        parts = []
+        for start in range(0, len(views), _AT_ONCE):
+            some = views[start : start + _AT_ONCE]
+            inputs, _ = self._learned.inputs(some, np.full(len(some), PLAIN))
+            with torch.no_grad():
+                parts.append(network.maps(torch.from_numpy(inputs).to(self._process.device)))
+        for head, spec in heads:
+            assert isinstance(head, NetVlad)
+            fit_clusters(head, torch.cat([part[spec.map] for part in parts]), _POSITIONS_FOR_CLUSTERS, rng)
+
+    def _finish(self, trainer: Trainer, cache: MapCache | None) -> TrainingResult:
+        """Fit the last layer, judge what comes out, and write it."""
+        best = best_of(trainer.history)
+        exported = best
+        if self._network.projection is not None and not self._network.is_projecting:
+            fit_axes(self._network, self._training_descriptors(trainer, cache))
+            exported = EpochFigures(best.epoch, best.step, best.loss, best.rate, best.seconds, trainer.judge())
+        return self._write(trainer, exported)
+
+    def _training_descriptors(self, trainer: Trainer, cache: MapCache | None) -> np.ndarray:
+        """Return descriptors of training views, half of them plain."""
+        rng = np.random.default_rng(self._config.seed)
+        views = rng.permutation(len(self._learned))[:_VIEWS_FOR_AXES]
+        most = self._config.cache.renderings - 1 if cache is not None else 1
+        renderings = np.where(np.arange(len(views)) % 2 == 0, PLAIN, min(1, most))
+        return trainer.describe(self._learned, cache, views, renderings)[0]
+
+    def _write(self, trainer: Trainer, exported: EpochFigures) -> TrainingResult:
+        config, out = self._config, self._out
+        network = self._network.cpu().eval()
+        weights = out / f"{config.name}.pt"
+        save_network(network, config.name, config.licence, weights)
+        recipe = network.recipe(config.name, sha256_of(weights), config.licence)
+        onnx = export_network(network, recipe, out / f"{config.name}.onnx")
+        corrupt = _write_skipped(out, [self._learned, *([self._judged] if self._judged else [])])
+        card = out / f"{config.name}.md"
+        write_card(
+            card,
+            config,
+            recipe,
+            learned_from=[data.facts for data in self._learned.sets],
+            judged_on=[data.facts for data in self._judged.sets] if self._judged else [],
+            corrupt=corrupt,
+            history=trainer.history,
+            final=exported,
+        )
+        settings = yaml.safe_dump(config_values(config), sort_keys=False)
+        (out / f"{config.name}-training.yaml").write_text(settings, encoding="utf-8")
+        return TrainingResult(
+            schema=1,
+            name=config.name,
+            onnx=str(onnx),
+            weights=str(weights),
+            card=str(card),
+            epochs=tuple(trainer.history),
+            best=exported.epoch,
+            exported=exported,
+            corrupt=corrupt,
+        )
+
+
+def _prepare_folder(out: Path, *, resume: bool) -> None:
+    """Make the output folder.
+
+    Raises:
+        TrainingError: It can't be written, or holds a checkpoint that nobody wants to go on from.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"can't make the output folder '{out}': {error}; give another --out") from error
+    if not os.access(out, os.W_OK):
+        raise TrainingError(f"the output folder '{out}' can't be written; check its permissions, or give another --out")
+    if resume and not (out / LAST).is_file():
+        raise TrainingError(f"there is no checkpoint '{out / LAST}' to go on from; leave out --resume")
+    if not resume and (out / LAST).is_file():
+        raise TrainingError(
+            f"'{out}' holds the checkpoint of an earlier training; go on from it with --resume, or give another --out"
+        )
+
+
+def _open_sets(config: TrainingConfig, root: Path, progress: Progress) -> tuple[list[DataSet], list[DataSet]]:
+    specs: list[tuple[DataSpec, bool]] = [
+        *((spec, True) for spec in config.data.train),
+        *((spec, False) for spec in config.data.validation),
+    ]
+    opened = []
+    with progress("data sets", len(specs)) as on_set:
+        for spec, _ in specs:
+            opened.append(open_dataset(spec, root))
+            on_set(1)
+    learned = [data for data, (_, is_learned) in zip(opened, specs, strict=True) if is_learned]
+    judged = [data for data, (_, is_learned) in zip(opened, specs, strict=True) if not is_learned]
+    _refuse_shared_files(learned, judged)
+    return learned, judged
+
+
+def _refuse_shared_files(learned: list[DataSet], judged: list[DataSet]) -> None:
+    """Check that nothing is judged on what was learned.
+
+    Raises:
+        TrainingError: A file is in both.
+    """
+    files = [{path for data in sets for path in getattr(data, "paths", ())} for sets in (learned, judged)]
+    shared = sorted(files[0] & files[1])
+    if shared:
+        raise TrainingError(
+            f"{len(shared)} images, such as '{shared[0]}', are in data.train and in data.validation; expected other "
+            "places there: give each its split"
+        )
+
+
+def _fill(network: PlaceNetwork, config: TrainingConfig) -> None:
+    """Load the weights to start from.
+
+    Raises:
+        EncoderError: They can't be read or don't fit.
+    """
+    if config.init_from:
+        load_initial(network, Path(config.init_from).expanduser())
+    elif config.backbone_weights != "random":
+        name = config.network.backbone
+        given = config.backbone_weights
+        path = packaged_weights(name) if given == "packaged" else Path(given).expanduser()
+        BACKBONES[name].fill(network.backbone, path)
+
+
+def _write_skipped(out: Path, pools: list[ViewPool]) -> int:
+    """List the images that could not be read, and return how many files they are."""
+    reasons = sorted({reason for pool in pools for reason in pool.corrupt.values()})
+    path = out / _SKIPPED
+    path.unlink(missing_ok=True)
+    if reasons:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("skipped",), *((reason,) for reason in reasons)])
+    return len(reasons)

@@ -1,0 +1,49 @@
+"""A moving average of a network's weights, which finds places better than the last step's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """Exponential moving average (Polyak & Juditsky 1992) of all floating-point weights and buffers.
+
+    The first steps count more: the decay of step n is min(decay, (1 + n) / (10 + n)), as TensorFlow's has it.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        """Start at the network's weights; ``decay`` 0 follows them at once."""
+        self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        self._decay = decay
+        self.steps = 0
+
+    def update(self, network: nn.Module) -> None:
+        """Move towards the network's weights, once a step."""
+        decay = min(self._decay, (1 + self.steps) / (10 + self.steps)) if self._decay else 0.0
+        self.steps += 1
+        with torch.no_grad():
+            for name, value in network.state_dict().items():
+                if value.is_floating_point():
+                    self.weights[name].lerp_(value, 1 - decay)
+                else:
+                    self.weights[name].copy_(value)
+
+    def restore(self, weights: Mapping[str, Tensor], steps: int) -> None:
+        """Go on from kept weights."""
+        self.steps = steps
+        for name, value in weights.items():
+            self.weights[name].copy_(value)
+
+    @contextmanager
+    def worn_by(self, network: nn.Module) -> Iterator[None]:
+        """Let a network wear the averaged weights for a while."""
+        own = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            network.load_state_dict(own)
