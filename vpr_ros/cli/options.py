@@ -55,7 +55,9 @@ def source_options(arguments: argparse.Namespace) -> SourceOptions:
 def add_encoder_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add which encoder runs on what."""
     group = parser.add_argument_group("finding places")
-    encoder = group.add_argument("--encoder", metavar="NAME", help="encoder; 'vpr_ros encoders' lists them (mixvpr-lite)")
+    encoder = group.add_argument(
+        "--encoder", metavar="NAME", help="by name; 'vpr_ros encoders' lists them (mixvpr-lite)"
+    )
     encoder.completer = _encoder_names  # type: ignore[attr-defined]  # argcomplete looks for this attribute
     group.add_argument("--engine", metavar="NAME", help="what runs it; 'vpr_ros doctor' says what works (auto)")
     return group

@@ -137,6 +137,27 @@ def strongest(judgements: Sequence[Judgement]) -> Judgement | None:
     return max((j for j in judgements if j.outcome is Outcome.PASSED), key=lambda j: j.strength, default=None)
 
 
+def agrees_better(best: Judgement, judgements: Sequence[Judgement]) -> Judgement | None:
+    """Return a candidate of the same query whose patches, inliers and coverage are all better, None if there is none.
+
+    That place is nearer to where the robot is, even if it is not sure enough to be a loop; then the other is none.
+    """
+    asked = _agreement(best)
+    if asked is None:
+        return None
+    others = ((judgement, _agreement(judgement)) for judgement in judgements if judgement is not best)
+    return next(
+        (other for other, seen in others if seen and all(a > b for a, b in zip(seen, asked, strict=True))), None
+    )
+
+
+def _agreement(judgement: Judgement) -> tuple[float, float, float] | None:
+    figures = figures_of(dict(judgement.verdicts))
+    if "inliers" not in figures or "rerank" not in figures:
+        return None
+    return figures["rerank"], figures["inliers"], figures["coverage"]
+
+
 def _decision(
     judgement: Judgement, stage: str, value: float, threshold: float, reason: str, *, accepted: bool = False
 ) -> Decision:

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from vpr_ros.core import Candidate, Decision, Frame, FrameError, Keyframe, LoopClosure
 from vpr_ros.core.settings import SettingsError
 from vpr_ros.detection.evidence import Evidence
-from vpr_ros.detection.judgement import Judgement, accept, judge, refuse, refuse_outdone, refuse_unfinished, strongest
+from vpr_ros.detection.judgement import (
+    Judgement,
+    accept,
+    agrees_better,
+    judge,
+    refuse,
+    refuse_outdone,
+    refuse_unfinished,
+    strongest,
+)
 from vpr_ros.detection.keyframes import KeyframeSelector
 from vpr_ros.detection.memory import Memory, Sighting
 from vpr_ros.detection.path import STAGE_NAMES, build_stages
@@ -189,7 +198,8 @@ class LoopDetector:
         for query_id in dict.fromkeys(judgement.candidate.query.id for judgement in judged):
             of_query = [judgement for judgement in judged if judgement.candidate.query.id == query_id]
             best = strongest(of_query)
-            if best is not None:
+            better = None if best is None else agrees_better(best, of_query)
+            if best is not None and better is None:
                 decision, closure = accept(best)
                 decisions.append(decision)
                 closures.append(closure)
@@ -197,10 +207,10 @@ class LoopDetector:
             for judgement in of_query:
                 if judgement.outcome is Outcome.REFUSED:
                     decisions.append(refuse(judgement))
-                elif best is None:
+                elif best is None or (better is not None and judgement.outcome is Outcome.WAITING):
                     self._waiting.append(judgement)
-                elif judgement is not best:
-                    decisions.append(refuse_outdone(judgement, best))
+                elif judgement is not best or better is not None:
+                    decisions.append(refuse_outdone(judgement, better or best))
         return tuple(decisions), tuple(closures)
 
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Candidate, Frame, Keyframe
+from vpr_ros.core import Candidate, Decision, Frame, Keyframe
 from vpr_ros.detection import LoopDetector, Settings
 from vpr_ros.detection.calibration import (
     SWITCHED_OFF,
@@ -93,7 +93,7 @@ def drive_queries(drive: Drive, encoder: Encoder, settings: Settings) -> list[li
     with open_source(drive.uri, SourceOptions()) as source, PlaceMap.in_memory(encoder.recipe) as place_map:
         detector = LoopDetector(encoder, place_map, settings, SWITCHED_OFF)
         keyframes: dict[int, tuple[int, int]] = {}
-        decisions = []
+        decisions: list[Decision] = []
         for frame in source.frames():
             observation = detector.observe(_shrunk(frame, drive.size))
             if observation.keyframe is not None:
@@ -249,7 +249,8 @@ def fit(
     """
     settings = all_seen(Settings().of_encoder(encoder.recipe))
     photos = Photographs(photographs, encoder, settings)
-    fitted, held_out, copies = list(photos.queries("train")), list(photos.queries("val")), []
+    fitted, held_out = list(photos.queries("train")), list(photos.queries("val"))
+    copies: list[list[LabelledCandidate]] = []
     for drive in (*DRIVES, *HELD_OUT_DRIVES):
         into = held_out if drive in HELD_OUT_DRIVES else copies if drive.has_copies else fitted
         into.extend(drive_queries(drive, encoder, settings))

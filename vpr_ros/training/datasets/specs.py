@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TypeAlias
 
 from vpr_ros.training.appearance import MILD, STRONG, ViewSettings
@@ -218,5 +218,6 @@ SPECS: dict[str, type[DataSpec]] = {
 def usual_views(spec: type[DataSpec]) -> ViewSettings:
     """Return how a layout's looks are varied where a config says nothing."""
     views = next(each for each in fields(spec) if each.name == "views")
-    usual: ViewSettings = views.default if isinstance(views.default, ViewSettings) else views.default_factory()  # type: ignore[misc]  # one of the two is there
+    usual = views.default if views.default_factory is MISSING else views.default_factory()
+    assert isinstance(usual, ViewSettings)
     return usual
