@@ -18,12 +18,14 @@ from vpr_ros.encoders.models.place_network import load_place_network
 from vpr_ros.encoders.models.torchscript import load_torchscript
 from vpr_ros.encoders.models.vgg16_netvlad import load_vgg16_netvlad
 
+_TRAINED = "trained"  # by 'vpr_ros train'
 TRAINED_HERE = ("mixvpr-lite", "mixvpr-lite-128")
 _LOADERS: dict[str, Callable[[Path], tuple[nn.Module, Recipe]]] = {
     "mixvpr": load_mixvpr,
     "netvlad": load_vgg16_netvlad,
     "cosplace": load_cosplace,
     "eigenplaces": load_eigenplaces,
+    _TRAINED: load_place_network,
 }
 
 
@@ -78,6 +80,8 @@ def _family_of(checkpoint: Path) -> str:
         return "eigenplaces" if "eigenplaces" in checkpoint.name.lower() else "cosplace"
     if any(name.startswith("aggregator.") for name in names):
         return "mixvpr"
+    if any(name.startswith(("heads.", "backbone._blocks.")) for name in names):
+        return _TRAINED
     raise EncoderError(
         f"'{checkpoint}' holds {some(list(names))}, which is no MixVPR, NetVLAD, CosPlace or EigenPlaces; other "
         "networks run as ONNX or TorchScript files with a recipe (docs/encoders.md)"
