@@ -6,7 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from vpr_ros.cli.errors import UsageError
 from vpr_ros.cli.options import Commands, add_json_option
 from vpr_ros.cli.printing import output_for_people, print_table, write_json
 
@@ -121,6 +120,8 @@ def _list_engines() -> int:
 
 def _where_to(arguments: argparse.Namespace) -> Path:
     """Return where an export goes, if what was asked for goes together."""
+    from vpr_ros.cli.errors import UsageError
+
     if arguments.precision in ("fp16", "bf16"):
         raise UsageError(
             f"--precision {arguments.precision} needs no file of its own: an engine computes the fp32 file in it, as "
