@@ -67,7 +67,8 @@ def quantize(
         import onnx
     except ImportError as error:
         raise EncoderError(f"int8 needs NNCF: {error}; 'pip install nncf onnx openvino' on this machine") from error
-    nncf.set_log_level(logging.ERROR)
+    # Not nncf.set_log_level: that sets the level of every handler on its logger, also of those it shares with others.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     model = onnx.load_model(network.path)
     feed = model.graph.input[0].name
     target = int8_name(out / network.path.name)
