@@ -166,4 +166,4 @@ def test_going_down_the_gradient_brings_a_place_together(kind, batch):
         loss(moving, labels, classes).backward()
         optimizer.step()
 
-    assert gap() > before + 0.05
+    assert gap() > before + 0.1

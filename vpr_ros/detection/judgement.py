@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.core import Candidate, Decision, LoopClosure, Pose
 from vpr_ros.detection.policy import Policy
-from vpr_ros.detection.stages import Context, Outcome, Stage, Verdict, figures_of
+from vpr_ros.detection.stages import Context, Outcome, Stage, Verdict, figures_of, place_precision
 from vpr_ros.geometry import Verification
 
 
@@ -129,7 +129,8 @@ def refuse_unfinished(judgement: Judgement) -> Decision:
 def refuse_outdone(judgement: Judgement, best: Judgement) -> Decision:
     """Return the decision of a candidate whose query already closes a better loop."""
     reason = f"keyframe {best.candidate.match.id} is the better match of the same query"
-    return _decision(judgement, "best", judgement.candidate.similarity, best.candidate.similarity, reason)
+    value, least = (place_precision(figures_of(dict(j.verdicts))) for j in (judgement, best))
+    return _decision(judgement, "best", value, least, reason)
 
 
 def strongest(judgements: Sequence[Judgement]) -> Judgement | None:

@@ -77,7 +77,8 @@ class Relocalizer:
             stage, verdict = best.deciding
             seen = f"keyframe {best.candidate.match.id} is most alike, but {stage}: {verdict.reason}"
             return RelocalizationAnswer(known=False, reason=f"unknown place: {seen}")
-        passed.sort(key=lambda judgement: judgement.probability, reverse=True)
+        # The probability saturates: of equally sure places one with a pose is worth more, then the nearer one.
+        passed.sort(key=lambda j: (j.probability, closure_of(j).covariance is not None, j.strength), reverse=True)
         best = passed[0]
         reason = f"keyframe {best.candidate.match.id} is seen again: {best.deciding[1].reason}"
         same_place_m = self._settings.thresholds.same_place_m

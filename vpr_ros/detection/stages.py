@@ -292,10 +292,10 @@ class ProbabilityStage:
         may_grow = figures.get("sequence_is_final") == 0.0
         outcome = Outcome.PASSED if value >= asked else Outcome.WAITING if may_grow else Outcome.REFUSED
         reason = f"probability {value:.3f} of {self._policy.explain(figures)}, asked {asked:.3f}"
-        return Verdict(outcome, value, asked, reason, rank_value=_precision_of_place(figures))
+        return Verdict(outcome, value, asked, reason, rank_value=place_precision(figures))
 
 
-def _precision_of_place(figures: Mapping[str, float]) -> float:
+def place_precision(figures: Mapping[str, float]) -> float:
     """Return how exactly a match is the same spot, to rank the candidates of one query that are all sure enough.
 
     The probability saturates, and the neighbours of the best match have it too; patches, and inliers that cover the

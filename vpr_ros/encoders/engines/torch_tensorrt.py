@@ -5,6 +5,7 @@ It could not be run where it was written: docs/engines.md calls it unverified.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from vpr_ros.encoders.engines.engine import Precision, first_line, spelled
 from vpr_ros.encoders.engines.engine_cache import EngineCache, EngineKey
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP
 from vpr_ros.encoders.errors import EncoderError
+
+_LOG = logging.getLogger(__name__)
 
 try:
     import tensorrt
@@ -86,8 +89,8 @@ def cached_tensorrt(
     if plan is not None:
         try:
             return TensorRt(plan, precision, output=output)
-        except EncoderError:
-            pass  # Whole, and yet not for this machine: built anew and replaced below.
+        except EncoderError as error:
+            _LOG.warning("the kept TensorRT plan can't be used and is built anew: %s", error)
     plan = build_plan(onnx, precision)
     cache.put(key, plan)
     return TensorRt(plan, precision, output=output)
