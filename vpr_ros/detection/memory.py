@@ -17,6 +17,7 @@ _POOL_SIZE = 64
 # Chains of closures longer than this drift too far along the way to call their ends one place.
 _MAX_LINK_HOPS = 3
 _RECENT_CLOSURES = 100
+UNSEEN = -1.0  # the cosine of what no place looks like
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +127,18 @@ class Memory:
             extra_keyframes: How much wider than ``neighbour_keyframes`` its neighbourhood is taken.
         """
         near = self._is_same_place(sighting.place_ids, match_id, self._thresholds.neighbour_keyframes + extra_keyframes)
+        return self._best_of_the_others(sighting, near)
+
+    def neighbourhood_margin(self, sighting: Sighting, match_id: int) -> tuple[float, Rival]:
+        """Return how much more than its best rival the match's neighbourhood looks like the query, and that rival.
+
+        Which of the neighbours is the spot is no question of rivals: patches and geometry tell.
+        """
+        near = self._is_same_place(sighting.place_ids, match_id, self._thresholds.neighbour_keyframes)
+        rival = self._best_of_the_others(sighting, near)
+        return float(sighting.similarities[near].max(initial=UNSEEN)) - rival.similarity, rival
+
+    def _best_of_the_others(self, sighting: Sighting, near: NDArray[np.bool_]) -> Rival:
         floor = self._thresholds.background_similarity
         rivals = np.flatnonzero(~near)
         if not len(rivals):

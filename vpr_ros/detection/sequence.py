@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from vpr_ros.core import Candidate
 from vpr_ros.detection.evidence import Evidence
-from vpr_ros.detection.memory import Memory, Sighting
+from vpr_ros.detection.memory import UNSEEN, Memory, Sighting
 
 # Places passed per keyframe: half to double the speed of the earlier drive, either way (a robot may reverse).
 _SPEEDS = np.array([-2.0, -1.5, -1.0, -0.75, -0.5, 0.5, 0.75, 1.0, 1.5, 2.0])
 # A line may pass one place beside its straight course, because keyframes are not evenly spaced.
 _JITTER = np.array([-1, 0, 1])
 _STRAIGHT = 1
-UNSEEN = -1.0
 # Geometry of neighbours is asked this many keyframes to either side, and the best few of them count.
 _SUPPORT_REACH = 3
 _SUPPORTERS = 3

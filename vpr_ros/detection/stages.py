@@ -10,10 +10,10 @@ from typing import Protocol
 
 from vpr_ros.core import Candidate, Pose
 from vpr_ros.detection.evidence import Evidence
-from vpr_ros.detection.memory import Memory
+from vpr_ros.detection.memory import UNSEEN, Memory
 from vpr_ros.detection.odometer import Odometer
 from vpr_ros.detection.policy import METRIC_INLIERS, Policy, Thresholds
-from vpr_ros.detection.sequence import UNSEEN, best_run, support
+from vpr_ros.detection.sequence import best_run, support
 from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
@@ -122,7 +122,7 @@ class SimilarityStage:
 
 
 class MarginStage:
-    """Similarity over that of the best distinct rival: two places that look alike close no loop."""
+    """Similarity of the match's neighbourhood over that of the best distinct rival: of two that look alike none counts."""
 
     name = "margin"
 
@@ -133,9 +133,9 @@ class MarginStage:
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether another place looks as much like the query."""
         sighting = context.memory.sighting(candidate.query.id)
-        rival = context.memory.best_rival(sighting, candidate.match.id)
-        value = candidate.similarity - rival.similarity
+        value, rival = context.memory.neighbourhood_margin(sighting, candidate.match.id)
         outcome = Outcome.PASSED if value >= self._threshold else Outcome.REFUSED
+        reached = f"similarity {value + rival.similarity:.3f} around keyframe {candidate.match.id}"
         other = (
             "no other place" if rival.id is None else f"keyframe {rival.id}, another place, has {rival.similarity:.3f}"
         )
@@ -143,7 +143,7 @@ class MarginStage:
             outcome,
             value,
             self._threshold,
-            f"similarity {candidate.similarity:.3f} and {other}: margin {value:.3f}, asked {self._threshold:.3f}",
+            f"{reached} and {other}: margin {value:.3f}, asked {self._threshold:.3f}",
             {"margin": value},
         )
 
