@@ -230,3 +230,18 @@ def test_timings_name_each_step():
     observation = detector_for(World(street(3))).observe(next(drive([0])))
     assert list(observation.timing_ms) == ["encode", "describe", "features", "search", "store", "judge"]
     assert observation.keyframe.thumbnail.startswith(b"\xff\xd8")
+
+
+def test_neighbours_share_their_margin_over_another_place():
+    """Which neighbour is the spot is for patches and geometry to tell, and no reason to refuse the others."""
+    decisions, _ = run(detector_for(World(street(30), noise=0.0)), drive(LAP + LAP))
+    by_query = {}
+    for decision in decisions:
+        by_query.setdefault(decision.query_id, []).append(decision)
+    second_lap = next(found for query_id, found in sorted(by_query.items()) if query_id > len(LAP) + 8)
+    own = second_lap[0].query_id - len(LAP)
+    margins = {d.match_id - own: d.figures["margin"] for d in second_lap if "margin" in d.figures}
+
+    assert margins[0] == pytest.approx(margins[1]) == pytest.approx(margins[-2])
+    assert margins[0] > 0.5
+    assert len(margins) >= 5

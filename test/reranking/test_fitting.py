@@ -15,7 +15,6 @@ from vpr_ros.training.fit_reranker import (
     fit_vocabulary,
     k_means,
     open_views,
-    panorama_view,
     principal_axes,
 )
 
@@ -65,19 +64,6 @@ def test_a_fitted_vocabulary_tells_a_shifted_view_from_another_place():
 def test_too_few_maps_are_refused():
     with pytest.raises(RerankingError, match="10 positions a cluster"):
         fit_vocabulary([np.zeros((10, 3, 3), np.float32)], made_up_maps.recipe(), SMALL)
-
-
-def test_a_panorama_view_looks_where_it_is_told():
-    panorama = np.zeros((180, 360, 3), np.uint8)
-    panorama[85:95, 265:275] = 255  # 90 degrees to the right of the middle, on the horizon.
-    panorama[40:50, 175:185, 0] = 255  # Straight ahead, 45 degrees up.
-
-    def brightest(**direction):
-        return np.argwhere(panorama_view(panorama, **direction).sum(axis=2) > 200).mean(axis=0)
-
-    np.testing.assert_allclose(brightest(yaw_rad=np.pi / 2), (179.5, 239.5), atol=3)
-    np.testing.assert_allclose(brightest(yaw_rad=0, pitch_rad=np.pi / 4), (179.5, 239.5), atol=4)
-    assert brightest(yaw_rad=np.pi / 2 - 0.3)[1] > 300
 
 
 @pytest.fixture

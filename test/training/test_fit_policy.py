@@ -9,7 +9,7 @@ import pytest
 from vpr_ros.detection import Settings
 from vpr_ros.detection.calibration import Label, all_seen
 from vpr_ros.encoders import open_encoder
-from vpr_ros.training.fit_policy import Photographs
+from vpr_ros.training.labelled_photographs import Photographs
 
 
 def write_manifest(folder, rows):

@@ -122,7 +122,7 @@ class SimilarityStage:
 
 
 class MarginStage:
-    """Similarity of the match's neighbourhood over that of the best distinct rival: of two that look alike none counts."""
+    """Similarity of the match's neighbourhood over that of the best distinct rival: look-alikes close no loop."""
 
     name = "margin"
 

@@ -16,6 +16,7 @@ from vpr_ros.core import Recipe
 from vpr_ros.encoders import Encoder
 from vpr_ros.reranking import PatchVocabulary, RerankingError
 from vpr_ros.reranking.description import soft_residuals, window_vlads
+from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 
 # Share of the second-best cluster at the mean gap between the best two (the authors' initialisation).
 _SECOND_SHARE = 0.01
@@ -131,30 +132,8 @@ def open_views(folder: Path, split: str = "train") -> Iterator[NDArray[np.uint8]
             continue
         for quarter in range(4):
             yaw_rad = math.pi / 2 * quarter + rng.uniform(0, math.pi / 3)
-            yield panorama_view(image, yaw_rad=yaw_rad, pitch_rad=rng.uniform(-0.14, 0.14))
-
-
-def panorama_view(
-    panorama: NDArray[np.uint8], *, yaw_rad: float, pitch_rad: float = 0.0, fov_rad: float = _PANORAMA_FOV_RAD
-) -> NDArray[np.uint8]:
-    """Return what a pinhole camera (360, 480) sees in an equirectangular panorama.
-
-    Args:
-        panorama: RGB, shape (h, 2 h, 3), uint8.
-        yaw_rad: To the right of the panorama's middle.
-        pitch_rad: Upward.
-        fov_rad: Horizontal field of view.
-    """
-    focal = _VIEW_WIDTH / 2 / math.tan(fov_rad / 2)
-    x, y = np.meshgrid(np.arange(_VIEW_WIDTH) - _VIEW_WIDTH / 2 + 0.5, np.arange(_VIEW_HEIGHT) - _VIEW_HEIGHT / 2 + 0.5)
-    down = y * math.cos(pitch_rad) - focal * math.sin(pitch_rad)
-    forward = y * math.sin(pitch_rad) + focal * math.cos(pitch_rad)
-    longitude = np.arctan2(x, forward) + yaw_rad
-    latitude = np.arctan2(down, np.hypot(x, forward))
-    height, width = panorama.shape[:2]
-    columns = ((longitude / (2 * math.pi) + 0.5) % 1 * width - 0.5).astype(np.float32)
-    rows = ((latitude / math.pi + 0.5) * height - 0.5).astype(np.float32)
-    return np.asarray(cv2.remap(panorama, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.uint8)
+            look = Look(yaw_rad, rng.uniform(-0.14, 0.14), fov_rad=_PANORAMA_FOV_RAD)
+            yield crop_panorama(image, look, _VIEW_WIDTH, _VIEW_HEIGHT)
 
 
 def fit_reranker(
