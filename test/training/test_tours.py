@@ -50,8 +50,14 @@ def test_a_tour_comes_back_to_places_and_meets_new_ones(panoramas):
 
 @pytest.mark.parametrize(
     ("panorama", "yaw_deg", "label"),
-    [(0, 25, Label.RIGHT), (0, -25, Label.RIGHT), (0, 350, Label.RIGHT), (0, 45, Label.IGNORED), (0, 90, Label.WRONG)]
-    + [(1, 0, Label.WRONG)],
+    [
+        (0, 25, Label.RIGHT),
+        (0, -25, Label.RIGHT),
+        (0, 350, Label.RIGHT),
+        (0, 45, Label.IGNORED),
+        (0, 90, Label.WRONG),
+        (1, 0, Label.WRONG),
+    ],
 )
 def test_stands_are_one_place_by_panorama_and_heading(panorama, yaw_deg, label):
     here, there = Stand(0, 0.0), Stand(panorama, float(np.radians(yaw_deg)))

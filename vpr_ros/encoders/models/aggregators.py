@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vpr_ros.encoders.errors import EncoderError
-from vpr_ros.encoders.models.cosplace import LearnedGem
-from vpr_ros.encoders.models.gem import Gem, unit_length
+from vpr_ros.encoders.models.gem import Gem, LearnedGem, unit_length
 from vpr_ros.encoders.models.mixvpr import FeatureMixer, MixVprShape
 from vpr_ros.encoders.models.network_spec import HeadSpec
 from vpr_ros.encoders.models.vgg16_netvlad import NetVlad

@@ -12,6 +12,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.models import imagenet
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_state_dict
 from vpr_ros.encoders.models.efficientnet_lite import LITE_VARIANTS, EfficientNetLite, fill_efficientnet_lite
 from vpr_ros.encoders.models.network_spec import BackboneName, MapName
@@ -23,8 +24,6 @@ Triple = tuple[float, float, float]
 # (x - 127) / 128 on grey levels, as in the TensorFlow-Lite release.
 _LITE_MEAN: Triple = (127 / 255, 127 / 255, 127 / 255)
 _LITE_STD: Triple = (128 / 255, 128 / 255, 128 / 255)
-_IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-_IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 # Where each group of VGG16's modules begins; a group but the first begins with the max pooling.
 _VGG_GROUPS = (0, 4, 9, 16, 23, 29)
 
@@ -114,8 +113,8 @@ def _resnet(depth: int) -> BackboneFacts:
         fill=fill,
         stride_16="layer3",
         channels={"stride16": 256 * wide, "last": 512 * wide},
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
+        mean=imagenet.MEAN,
+        std=imagenet.STD,
     )
 
 
@@ -136,8 +135,8 @@ BACKBONES: dict[BackboneName, BackboneFacts] = {
         fill=lambda network, path: _fill(network, path, ("classifier.",), "torchvision's VGG16"),
         stride_16="conv5",
         channels={"stride16": 512, "last": 512},
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
+        mean=imagenet.MEAN,
+        std=imagenet.STD,
         last_stride=16,
     ),
 }

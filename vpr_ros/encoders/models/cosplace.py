@@ -9,22 +9,20 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_state_dict, some
-from vpr_ros.encoders.models.gem import unit_length
+from vpr_ros.encoders.models.gem import LearnedGem, unit_length
+from vpr_ros.encoders.models.imagenet import imagenet_recipe
 from vpr_ros.encoders.models.resnet import ResNet
 from vpr_ros.encoders.models.vgg16_netvlad import vgg16
 from vpr_ros.encoders.weights import sha256_of
 
-_SMALLEST = 1e-6  # The authors' clamp.
 SMALLEST_SIDE = 32  # Pixels of one position of ResNet's last map.
 # Pixels of most images their tests run on; the network takes others, and 'vpr_ros export --size' sets them.
-_HEIGHT, _WIDTH = 480, 640
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_SIZE = (480, 640)
 # The authors keep torchvision's modules in an nn.Sequential, where relu and maxpool take the numbers 2 and 3.
 _RESNET_PARTS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 _NUMBERED = re.compile(r"^backbone\.(\d+)\.(?=.)")
@@ -59,23 +57,6 @@ class PooledPlaces(nn.Module):
         return unit_length(self.aggregation["3"](pooled))
 
 
-class LearnedGem(nn.Module):
-    """Generalised mean with a learned p: (mean of x^p)^(1/p) over a map; values below 1e-6 count as 1e-6.
-
-    ``forward`` takes (batch, channels, rows, columns) and returns (batch, channels).
-    """
-
-    def __init__(self) -> None:
-        """Start with p = 3."""
-        super().__init__()
-        self.p = nn.Parameter(torch.full((1,), 3.0))
-
-    def forward(self, feature_map: Tensor) -> Tensor:
-        """Return the pooled channels."""
-        pooled: Tensor = feature_map.clamp(min=_SMALLEST).pow(self.p).mean(dim=(2, 3)).pow(1 / self.p)
-        return pooled
-
-
 def load_cosplace(path: Path) -> tuple[PooledPlaces, Recipe]:
     """Return the network of a CosPlace checkpoint, in eval mode, and its recipe.
 
@@ -102,7 +83,8 @@ def _load(method: str, path: Path) -> tuple[PooledPlaces, Recipe]:
     if backbone != "vgg16":
         weights = {_torchvision_name(name): tensor for name, tensor in weights.items()}
     load_strictly(network, weights, path, f"{method} on {backbone} with {dim} values")
-    return network.eval(), _recipe(f"{method}-{backbone}-{dim}", dim, sha256_of(path))
+    recipe = imagenet_recipe(f"{method}-{backbone}-{dim}", _SIZE, dim, sha256_of(path), "MIT")
+    return network.eval(), recipe
 
 
 def _backbone_of(weights: Mapping[str, Tensor], path: Path) -> str:
@@ -141,17 +123,3 @@ def _torchvision_name(name: str) -> str:
     number = _NUMBERED.match(name)
     part = _RESNET_PARTS.get(number[1]) if number else None
     return f"backbone.{part}.{name[number.end() :]}" if number and part else name
-
-
-def _recipe(name: str, dim: int, weights_sha256: str) -> Recipe:
-    return Recipe(
-        name=name,
-        height=_HEIGHT,
-        width=_WIDTH,
-        interpolation="bilinear",
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-        dim=dim,
-        weights_sha256=weights_sha256,
-        licence="MIT",
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from vpr_ros.core import Recipe
@@ -24,6 +25,23 @@ class Gem(nn.Module):
         """Return the pooled channels."""
         x = feature_map.clamp(min=_SMALLEST)
         pooled: Tensor = (x * x * x).mean(dim=(2, 3)).pow(1 / 3)
+        return pooled
+
+
+class LearnedGem(nn.Module):
+    """Generalised mean with a learned p: (mean of x^p)^(1/p) over a map; values below 1e-6 count as 1e-6.
+
+    ``forward`` takes (batch, channels, rows, columns) and returns (batch, channels).
+    """
+
+    def __init__(self) -> None:
+        """Start with p = 3."""
+        super().__init__()
+        self.p = nn.Parameter(torch.full((1,), 3.0))
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """Return the pooled channels."""
+        pooled: Tensor = feature_map.clamp(min=_SMALLEST).pow(self.p).mean(dim=(2, 3)).pow(1 / self.p)
         return pooled
 
 

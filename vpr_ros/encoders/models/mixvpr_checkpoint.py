@@ -13,6 +13,7 @@ from torch import Tensor
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, some, state_dict_of
+from vpr_ros.encoders.models.imagenet import imagenet_recipe
 from vpr_ros.encoders.models.mixvpr import IN_CHANNELS, INPUT_SIZE, POSITIONS, MixVpr, MixVprShape
 from vpr_ros.encoders.weights import sha256_of
 
@@ -23,8 +24,6 @@ _BOQ_NAMES = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "laye
 # OpenVPRLab cuts the backbone into a stem and three layers, the first of them frozen, the others not.
 _FROZEN, _UNFROZEN = "backbone.frozen_layers.", "backbone.unfrozen_layers."
 _STEM_NAMES = {"0": "conv1", "1": "bn1"}
-
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_mixvpr(path: Path) -> tuple[MixVpr, Recipe]:
@@ -39,7 +38,10 @@ def load_mixvpr(path: Path) -> tuple[MixVpr, Recipe]:
     _compare_with_hyper_parameters(shape, content, path)
     network = MixVpr(shape)
     load_strictly(network, weights, path, f"MixVPR with {shape.out_channels} channels and {shape.out_rows} rows")
-    return network.eval(), _recipe(shape, sha256_of(path))
+    # As the authors' demo: PIL bicubic to 320 x 320, aspect not kept.
+    size, licence = (INPUT_SIZE, INPUT_SIZE), "none stated by the authors"
+    recipe = imagenet_recipe(f"mixvpr-{shape.dim}", size, shape.dim, sha256_of(path), licence, "bicubic")
+    return network.eval(), recipe
 
 
 def authors_names(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -120,18 +122,3 @@ def _compare_with_hyper_parameters(shape: MixVprShape, content: Mapping[str, obj
                 f"'{path}' says {key} = {config[key]} in its hyper_parameters, its tensors have {value}; "
                 "it was put together of two models: export it again from the training run"
             )
-
-
-def _recipe(shape: MixVprShape, weights_sha256: str) -> Recipe:
-    """Return the recipe of the authors' demo: PIL bicubic to 320 x 320, aspect not kept, ImageNet normalisation."""
-    return Recipe(
-        name=f"mixvpr-{shape.dim}",
-        height=INPUT_SIZE,
-        width=INPUT_SIZE,
-        interpolation="bicubic",
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-        dim=shape.dim,
-        weights_sha256=weights_sha256,
-        licence="none stated by the authors",
-    )

@@ -20,11 +20,11 @@ from vpr_ros.core import Recipe
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_state_dict, some
 from vpr_ros.encoders.models.gem import unit_length
+from vpr_ros.encoders.models.imagenet import imagenet_recipe
 from vpr_ros.encoders.weights import sha256_of
 
 CHANNELS = 512
 _HEIGHT, _WIDTH = 480, 640
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # VGG16 (Simonyan & Zisserman 2015), configuration D up to conv5_3; "M" halves the map.
 _VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
 # The released files: 16 clusters were trained on Mapillary, 64 on Pittsburgh.
@@ -103,7 +103,9 @@ def load_vgg16_netvlad(path: Path) -> tuple[Vgg16NetVlad, Recipe]:
     clusters, dim = _shape_of(weights, path)
     network = Vgg16NetVlad(clusters, dim)
     load_strictly(network, weights, path, f"VGG16 and NetVLAD with {clusters} clusters and whitening to {dim}")
-    return network.eval(), _recipe(clusters, dim, sha256_of(path))
+    name = f"netvlad-{_TRAINED_ON.get(clusters, f'k{clusters}')}-{dim}"
+    # As the authors' scripts: bilinear to 480 x 640, aspect not kept.
+    return network.eval(), imagenet_recipe(name, (_HEIGHT, _WIDTH), dim, sha256_of(path), "MIT")
 
 
 def load_netvlad_head(path: Path) -> NetVladHead:
@@ -167,21 +169,6 @@ def _shape_of(weights: Mapping[str, Tensor], path: Path) -> tuple[int, int]:
             f"(K, {CHANNELS}) and (P, K * {CHANNELS}, 1, 1): it was put together of two models, take the authors' file"
         )
     return len(centroids), len(whitening)
-
-
-def _recipe(clusters: int, dim: int, weights_sha256: str) -> Recipe:
-    """Return the recipe of the authors' scripts: bilinear to 480 x 640, aspect not kept, ImageNet normalisation."""
-    return Recipe(
-        name=f"netvlad-{_TRAINED_ON.get(clusters, f'k{clusters}')}-{dim}",
-        height=_HEIGHT,
-        width=_WIDTH,
-        interpolation="bilinear",
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-        dim=dim,
-        weights_sha256=weights_sha256,
-        licence="MIT",
-    )
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
