@@ -21,8 +21,6 @@ _SPEEDS = np.array([-2.0, -1.5, -1.0, -0.75, -0.5, 0.5, 0.75, 1.0, 1.5, 2.0])
 # A line may pass one place beside its straight course, because keyframes are not evenly spaced.
 _JITTER = np.array([-1, 0, 1])
 _STRAIGHT = 1
-# Geometry of neighbours is asked this many keyframes to either side, and the best few of them count.
-_SUPPORT_REACH = 3
 _SUPPORTERS = 3
 
 
@@ -53,14 +51,15 @@ def best_run(candidate: Candidate, memory: Memory, length: int) -> Run:
     return Run(_best_mean(jittered, centre, length), _best_mean(straight, centre, length), is_final)
 
 
-def support(candidate: Candidate, memory: Memory, evidence: Evidence) -> float:
+def support(candidate: Candidate, memory: Memory, evidence: Evidence, length: int) -> float:
     """Return how well geometry held between the keyframes around the query and the places around the match, in [0, 1].
 
-    The mean of the three best neighbours of the query in time; one that saw no place near the match counts 0.
+    The mean of the three best of those that a run of ``length`` keyframes can hold beside the query; one that saw no
+    place near the match counts 0.
     """
     query_id, match = candidate.query.id, candidate.match
     strengths = [0.0] * _SUPPORTERS
-    for offset in (*range(-_SUPPORT_REACH, 0), *range(1, _SUPPORT_REACH + 1)):
+    for offset in (*range(1 - length, 0), *range(1, length)):
         reach = 2 * abs(offset) + 1
         near = (m for m in memory.candidates(query_id + offset) if abs(m - match.id) <= reach)
         strengths.append(max((evidence.strength(query_id + offset, m) for m in near), default=0.0))

@@ -238,7 +238,7 @@ class SequenceStage:
             reason = f"fewer than {self._length} keyframes to look at"
         figures = {
             "sequence": max(run.value, _LEAST_RUN),
-            "support": support(candidate, context.memory, context.evidence),
+            "support": support(candidate, context.memory, context.evidence, self._length),
             "sequence_is_final": float(run.is_final),
         }
         is_vouched_for = _is_vouched_for(candidate, context)
