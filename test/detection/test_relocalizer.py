@@ -1,5 +1,7 @@
 """One image against the map: a place, or an honest "unknown"."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from test_loop_detector import twin_corridors
 from worlds import World, detector_for, drive, run, street
 
-from vpr_ros.core import Frame, Keyframe, LoopClosure, Pose
+from vpr_ros.core import Frame, Keyframe, LoopClosure, Pose, Turn
 from vpr_ros.core.pose import rotation_exp, rotation_log
 from vpr_ros.detection import Relocalizer, Settings, relocalization_of
 from vpr_ros.detection.policy import Policy, policy_as_yaml
@@ -177,6 +179,17 @@ def test_a_pose_without_scale_is_put_where_the_match_was_and_is_uncertain_by_wha
     np.testing.assert_allclose(covariance[:3, :3], np.eye(3) * 1.5**2)
     np.testing.assert_array_equal(covariance[:3, 3:], 0)
     assert np.linalg.eigvalsh(covariance).min() > 0
+
+
+def test_on_the_very_same_spot_the_camera_is_put_there_turned_as_it_is():
+    """Geometry tells the turn alone; the spot itself is known as well as a place is."""
+    quarter = Pose.from_xyz_quaternion([0.0, 0.0, 0.0, 0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)])
+    turn = Turn(quarter.rotation, np.diag([1e-4, 4e-4, 9e-4]))
+
+    found = relocalization_of(replace(closure_with(0, None, None, metric=False), turn=turn), map_of(QUARTER), 3.0)
+
+    np.testing.assert_allclose(found.t_map_camera.xyz_quaternion, [4, 1, 0.5, 0, 0, -1, 0], atol=1e-12)
+    np.testing.assert_allclose(np.diag(found.covariance), [2.25, 2.25, 2.25, 4e-4, 1e-4, 9e-4])
 
 
 def test_a_match_of_a_later_session_names_the_place_and_gives_no_pose():

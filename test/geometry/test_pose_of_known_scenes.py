@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scenes import BARE, CAMERA, Scene, error_of, nees, pose, room, wall
 
 from vpr_ros.core import Camera, Pose
-from vpr_ros.core.pose import rotation_exp
+from vpr_ros.core.pose import rotation_exp, rotation_log
 from vpr_ros.geometry import Degeneracy, GeometryRules, Kind, View, verify
 
 SMALL = st.floats(-0.25, 0.25)
@@ -151,6 +151,20 @@ class TestPoseUpToScale:
         assert found.t_match_query is None
         assert found.covariance is None
         assert named.value in found.reason
+
+    def test_of_two_views_from_one_spot_the_turn_is_told_with_its_covariance(self):
+        turn, seen = pose(0, 0, 0, turn=(0.02, 0.2, 0.05)), []
+        for seed in range(60):
+            found = verify(*room(seed, t_match_query=turn).views(noise_px=0.5, depth="none", seed=seed + 1000), BARE)
+            error = rotation_log(turn.rotation @ found.turn.rotation.T)
+            seen.append(error @ np.linalg.solve(found.turn.covariance, error))
+            assert np.linalg.norm(error) < 0.01
+        assert np.median(seen) < 4.7, "twice the median of chi-square with 3 degrees of freedom: it may be too cautious"
+        assert np.median(seen) > 0.25
+
+    def test_where_there_is_a_pose_or_nothing_there_is_no_turn_alone(self):
+        assert verify(*room().views(noise_px=0.5, depth="none")).turn is None
+        assert verify(*wall().views(noise_px=0.5, depth="none")).turn is None
 
     def test_matches_that_agree_on_nothing_give_no_pose(self):
         randomness = np.random.default_rng(0)

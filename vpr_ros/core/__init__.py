@@ -1,7 +1,7 @@
 """The values that flow through the house."""
 
 from vpr_ros.core.camera import Camera, CameraError
-from vpr_ros.core.decision import Candidate, Decision, LoopClosure, Relocalization
+from vpr_ros.core.decision import Candidate, Decision, LoopClosure, Relocalization, Turn
 from vpr_ros.core.errors import VprError
 from vpr_ros.core.frame import Frame, FrameError
 from vpr_ros.core.installation import share_path
@@ -27,6 +27,7 @@ __all__ = [
     "Relocalization",
     "Trajectory",
     "TrajectoryError",
+    "Turn",
     "VprError",
     "read_tum_trajectory",
     "seconds",

@@ -65,6 +65,19 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """The rotation between two views whose translation can't be told: two cameras at one spot.
+
+    Attributes:
+        rotation: Turns the query camera's axes into the match camera's, shape (3, 3).
+        covariance: Of its error about the match camera's x y z, rad, shape (3, 3).
+    """
+
+    rotation: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LoopClosure:
     """An accepted candidate, as a SLAM back end takes it.
 
@@ -82,6 +95,7 @@ class LoopClosure:
         t_match_query: Query camera in the match camera, None where no geometry was computed.
         covariance: (6, 6): x y z in metres (of the baseline where not metric), rotation about x y z in rad, both along
             the match camera's axes. None exactly where ``t_match_query`` is.
+        turn: How the query camera is turned where nothing tells how far it was moved, None elsewhere.
     """
 
     query_id: int
@@ -96,6 +110,7 @@ class LoopClosure:
     metric: bool = False
     t_match_query: Pose | None = None
     covariance: NDArray[np.float64] | None = None
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True)

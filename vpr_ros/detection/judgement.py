@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Candidate, Decision, LoopClosure, Pose
+from vpr_ros.core import Candidate, Decision, LoopClosure, Pose, Turn
 from vpr_ros.detection.policy import Policy
 from vpr_ros.detection.stages import Context, Outcome, Stage, Verdict, figures_of, place_precision
 from vpr_ros.geometry import Verification
@@ -100,6 +100,7 @@ class _PoseFields(TypedDict, total=False):
     metric: bool
     t_match_query: Pose | None
     covariance: NDArray[np.float64] | None
+    turn: Turn | None
 
 
 def _pose_of(seen: Verification | None) -> _PoseFields:
@@ -110,6 +111,7 @@ def _pose_of(seen: Verification | None) -> _PoseFields:
         "metric": seen.metric,
         "t_match_query": seen.t_match_query,
         "covariance": seen.covariance,
+        "turn": seen.turn,
     }
 
 

@@ -127,24 +127,24 @@ class Memory:
             extra_keyframes: How much wider than ``neighbour_keyframes`` its neighbourhood is taken.
         """
         near = self._is_same_place(sighting.place_ids, match_id, self._thresholds.neighbour_keyframes + extra_keyframes)
-        return self._best_of_the_others(sighting, near)
-
-    def neighbourhood_margin(self, sighting: Sighting, match_id: int) -> tuple[float, Rival]:
-        """Return how much more than its best rival the match's neighbourhood looks like the query, and that rival.
-
-        Which of the neighbours is the spot is no question of rivals: patches and geometry tell.
-        """
-        near = self._is_same_place(sighting.place_ids, match_id, self._thresholds.neighbour_keyframes)
-        rival = self._best_of_the_others(sighting, near)
-        return float(sighting.similarities[near].max(initial=UNSEEN)) - rival.similarity, rival
-
-    def _best_of_the_others(self, sighting: Sighting, near: NDArray[np.bool_]) -> Rival:
         floor = self._thresholds.background_similarity
         rivals = np.flatnonzero(~near)
         if not len(rivals):
             return Rival(None, floor)
         best = rivals[0]
         return Rival(int(sighting.place_ids[best]), max(floor, float(sighting.similarities[best])))
+
+    def neighbourhood_margin(self, sighting: Sighting, match_id: int) -> tuple[float, Rival]:
+        """Return how much more than its best rival the match, or a place just beside it, looks like the query.
+
+        Which of such neighbours is the spot is no question of rivals: patches and geometry tell.
+
+        Returns:
+            The margin, and the rival.
+        """
+        rival = self.best_rival(sighting, match_id)
+        beside = np.abs(sighting.place_ids - match_id) <= self._thresholds.neighbour_keyframes // 2
+        return float(sighting.similarities[beside].max(initial=UNSEEN)) - rival.similarity, rival
 
     def _is_same_place(self, ids: NDArray[np.int64], match_id: int, reach: int) -> NDArray[np.bool_]:
         """Say for each id whether it is near the match, or near a place that closures link with it."""

@@ -78,7 +78,7 @@ class Relocalizer:
             seen = f"keyframe {best.candidate.match.id} is most alike, but {stage}: {verdict.reason}"
             return RelocalizationAnswer(known=False, reason=f"unknown place: {seen}")
         # The probability saturates: of equally sure places one with a pose is worth more, then the nearer one.
-        passed.sort(key=lambda j: (j.probability, closure_of(j).covariance is not None, j.strength), reverse=True)
+        passed.sort(key=lambda j: (j.probability, _has_pose(closure_of(j)), j.strength), reverse=True)
         best = passed[0]
         reason = f"keyframe {best.candidate.match.id} is seen again: {best.deciding[1].reason}"
         same_place_m = self._settings.thresholds.same_place_m
@@ -118,12 +118,17 @@ class Relocalizer:
         )
 
 
+def _has_pose(closure: LoopClosure) -> bool:
+    return closure.covariance is not None or closure.turn is not None
+
+
 def relocalization_of(closure: LoopClosure, place_map: PlaceMap, same_place_m: float) -> Relocalization:
     """Return where a closure puts the camera in the map.
 
     Without a pose where the closure has none, where the match has no odometry, and where the match belongs to a session
-    whose frame is not the map's (a later session has a frame of its own until it is aligned). Without scale the camera
-    is put where the match's was, turned as it is, and half of ``same_place_m`` uncertain along each axis.
+    whose frame is not the map's (a later session has a frame of its own until it is aligned). Without scale, and where
+    only the turn is known, the camera is put where the match's was, turned as it is, and half of ``same_place_m``
+    uncertain along each axis.
 
     Args:
         closure: An accepted closure with a place of the map.
@@ -131,11 +136,13 @@ def relocalization_of(closure: LoopClosure, place_map: PlaceMap, same_place_m: f
         same_place_m: How far apart the two cameras of a closure may stand.
     """
     match, sessions = place_map.place(closure.match_id), place_map.sessions
-    pose, covariance = None, None
+    relative = _relative(closure, same_place_m)
     is_in_map_frame = sessions[match.session].map_frame == sessions[0].map_frame
-    if match.t_odom_camera is not None and is_in_map_frame and closure.covariance is not None:
-        pose = _in_map(match.t_odom_camera, closure)
-        covariance = _covariance_in_map(match.t_odom_camera, closure, same_place_m)
+    pose, covariance = None, None
+    if match.t_odom_camera is not None and is_in_map_frame and relative is not None:
+        pose = match.t_odom_camera @ relative[0]
+        turn = np.kron(np.eye(2), match.t_odom_camera.rotation)  # from the match camera's axes to the map's
+        covariance = turn @ relative[1] @ turn.T
     return Relocalization(
         match_id=match.id,
         match_stamp_ns=match.stamp_ns,
@@ -146,19 +153,16 @@ def relocalization_of(closure: LoopClosure, place_map: PlaceMap, same_place_m: f
     )
 
 
-def _in_map(t_map_match: Pose, closure: LoopClosure) -> Pose:
-    assert closure.t_match_query is not None, "a closure has pose and covariance, or neither"
-    if closure.metric:
-        return t_map_match @ closure.t_match_query
-    return t_map_match @ Pose.from_rotation_translation(closure.t_match_query.rotation, np.zeros(3))
-
-
-def _covariance_in_map(t_map_match: Pose, closure: LoopClosure, same_place_m: float) -> NDArray[np.float64]:
-    """Return the covariance along the map's axes, shape (6, 6)."""
-    along = np.array(closure.covariance)
-    if not closure.metric:
-        along[:3, :] = along[:, :3] = 0
-        along[:3, :3] = np.eye(3) * (same_place_m / 2) ** 2
-    turn = np.kron(np.eye(2), t_map_match.rotation)
-    turned: NDArray[np.float64] = turn @ along @ turn.T
-    return turned
+def _relative(closure: LoopClosure, same_place_m: float) -> tuple[Pose, NDArray[np.float64]] | None:
+    """Return the query camera in the match camera in metres, and its covariance, (6, 6); None where nothing is known."""
+    if closure.t_match_query is not None and closure.covariance is not None and closure.metric:
+        return closure.t_match_query, closure.covariance
+    covariance = np.zeros((6, 6))
+    covariance[:3, :3] = np.eye(3) * (same_place_m / 2) ** 2
+    if closure.t_match_query is not None and closure.covariance is not None:
+        rotation, covariance[3:, 3:] = closure.t_match_query.rotation, closure.covariance[3:, 3:]
+    elif closure.turn is not None:
+        rotation, covariance[3:, 3:] = closure.turn.rotation, closure.turn.covariance
+    else:
+        return None
+    return Pose.from_rotation_translation(rotation, np.zeros(3)), covariance

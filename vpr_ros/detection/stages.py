@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+import numpy as np
+
 from vpr_ros.core import Candidate, Pose
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import UNSEEN, Memory
@@ -205,13 +207,20 @@ class GeometryStage:
             "coverage": seen.coverage,
             "metric": float(seen.metric and seen.inliers >= METRIC_INLIERS),
         }
-        turned_rad = 0.0 if seen.t_match_query is None else seen.t_match_query.angle_rad(Pose.identity())
+        turned_rad = _turned_rad(seen)
         if turned_rad > self._most_turned_rad:
             reason = f"the views are turned by {math.degrees(turned_rad):.0f} degrees, "
             reason += f"at most {math.degrees(self._most_turned_rad):.0f} are one place"
             return Verdict(Outcome.REFUSED, -turned_rad, -self._most_turned_rad, reason, figures)
         outcome = Outcome.PASSED if seen.inliers >= self._threshold else Outcome.REFUSED
         return Verdict(outcome, seen.inliers, self._threshold, f"{seen.reason}; asked {self._threshold}", figures)
+
+
+def _turned_rad(seen: Verification) -> float:
+    """Return by how much the two views are turned from each other, 0 where geometry can't tell."""
+    if seen.turn is not None:
+        return Pose.from_rotation_translation(seen.turn.rotation, np.zeros(3)).angle_rad(Pose.identity())
+    return 0.0 if seen.t_match_query is None else seen.t_match_query.angle_rad(Pose.identity())
 
 
 class SequenceStage:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vpr_ros.core import Turn
 from vpr_ros.geometry.correspondences import Correspondences, cross_matrices
 from vpr_ros.geometry.rules import GeometryRules
 
@@ -136,6 +137,19 @@ def rotation_between(seen: Correspondences) -> tuple[NDArray[np.float64], NDArra
         left_px = np.linalg.norm(match - query @ rotation.T, axis=1) / angle
         weight = 1 / (1 + left_px**2 / _KERNEL)
     return rotation, left_px
+
+
+def turn_between(seen: Correspondences) -> Turn:
+    """Return the rotation of two views from one spot, with the covariance of its least squares.
+
+    Each ray tells the two angles across it, as exactly as the angles left say; parallax that is taken for noise counts.
+    """
+    rotation, left_px = rotation_between(seen)
+    rays = seen.match.rays / np.linalg.norm(seen.match.rays, axis=1, keepdims=True)
+    angle = np.sqrt(seen.query.pixel * seen.match.pixel) / (1 + (seen.match.plane**2).sum(axis=1))
+    variance = np.square(angle * max(_LEAST_NOISE_PX, float(np.median(left_px))))
+    across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
+    return Turn(rotation, np.linalg.inv((across / variance[:, None, None]).sum(axis=0)))
 
 
 def _noise(residual: NDArray[np.float64], rules: GeometryRules) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Pose
+from vpr_ros.core import Pose, Turn
 from vpr_ros.geometry.consensus import (
     RotationAndDirection,
     decomposed,
@@ -16,7 +16,7 @@ from vpr_ros.geometry.consensus import (
     homography,
 )
 from vpr_ros.geometry.correspondences import Correspondences
-from vpr_ros.geometry.epipolar import EpipolarFits, covariance_of, refine_epipolar, rotation_between
+from vpr_ros.geometry.epipolar import EpipolarFits, covariance_of, refine_epipolar, rotation_between, turn_between
 from vpr_ros.geometry.rules import GeometryRules
 from vpr_ros.geometry.view import Degeneracy
 
@@ -40,6 +40,7 @@ class TwoViewFit:
         t_match_query: Translation of length 1; None if degenerate.
         covariance: From the residuals alone, without floors, shape (6, 6), design's order and axes, x y z in units of
             the baseline; singular along the baseline. None exactly where the pose is.
+        turn: The rotation alone, without floor, where that is all there is.
     """
 
     agrees: NDArray[np.bool_]
@@ -47,6 +48,7 @@ class TwoViewFit:
     degeneracy: Degeneracy
     t_match_query: Pose | None = None
     covariance: NDArray[np.float64] | None = None
+    turn: Turn | None = None
 
 
 def two_view_fit(seen: Correspondences, rules: GeometryRules) -> TwoViewFit:
@@ -54,7 +56,7 @@ def two_view_fit(seen: Correspondences, rules: GeometryRules) -> TwoViewFit:
 
     MAGSAC's essential matrices, the poses of the best homography and a few directions all around are refined, and the
     best is taken: among large walls MAGSAC alone often ends beside the best pose. Pure rotation fixes no translation,
-    one plane leaves two poses (Hartley and Zisserman 2004, section 13.4): both are named, and no pose is given.
+    only the turn is given; one plane leaves two poses (Hartley and Zisserman 2004, section 13.4). Both are named.
     """
     pixel = float(np.median(seen.query.pixel + seen.match.pixel) / 2) if len(seen) else 1.0
     plane = homography(seen.query.plane, seen.match.plane, tolerance=rules.inlier_px * pixel)
@@ -64,6 +66,8 @@ def two_view_fit(seen: Correspondences, rules: GeometryRules) -> TwoViewFit:
     if agrees.sum() < rules.min_pose_inliers:
         return TwoViewFit(agrees, residual_px, Degeneracy.TOO_FEW_POINTS)
     degeneracy = _degeneracy(seen, fits, None if plane is None else plane[1], rules)
+    if degeneracy is Degeneracy.PURE_ROTATION:
+        return TwoViewFit(agrees, residual_px, degeneracy, turn=turn_between(seen.chosen(agrees)))
     if degeneracy is not Degeneracy.NO:
         return TwoViewFit(agrees, residual_px, degeneracy)
     covariance = covariance_of(seen.chosen(agrees), fits.rotation[0], fits.translation[0])

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Pose
+from vpr_ros.core import Pose, Turn
 from vpr_ros.geometry.consensus import fundamental_matrix, homography
 from vpr_ros.geometry.correspondences import Correspondences, correspondences
 from vpr_ros.geometry.matching import match_features
@@ -94,10 +94,14 @@ def _up_to_scale(
     agrees, of_matches = fit.agrees, f"{fit.agrees.sum()} of {len(pairs)} matches agree"
     if fit.t_match_query is None or fit.covariance is None:
         reason = f"{fit.degeneracy.value} ({why_no_scale}): {of_matches}, but fix no pose"
-        return _answer(
+        answer = _answer(
             query, match, pairs, agrees, kind=Kind.NONE, reason=reason, degeneracy=fit.degeneracy,
             residual_px=np.abs(fit.residual_px),
         )  # fmt: skip
+        if fit.turn is None:
+            return answer
+        floor = np.eye(3) * rules.floor_rotation_rad**2
+        return replace(answer, turn=Turn(fit.turn.rotation, fit.turn.covariance + floor))
     # Turning by the floor turns the direction of the translation as well.
     floor = np.full(6, rules.floor_rotation_rad**2)
     return _answer(

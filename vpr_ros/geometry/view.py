@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Camera, Pose
+from vpr_ros.core import Camera, Pose, Turn
 from vpr_ros.geometry.features import FeatureSet
 
 # Coverage is counted on a grid of this many cells a side.
@@ -68,6 +68,7 @@ class Verification:
         covariance: Of the error (t_true - t_said, log(R_true R_said^T)) along the match camera's axes, order x y z,
             rotation about x y z, m and rad (x y z of the baseline if up to scale), shape (6, 6). None exactly where the
             pose is.
+        turn: The rotation alone, where the views are only turned from each other; None elsewhere.
         degeneracy: What makes the pair special, if anything.
         matches: Pixels of all matches: query x, y, match x, y, shape (n, 4), float32.
         agrees: Which of them agree with the geometry, shape (n,), bool.
@@ -83,6 +84,7 @@ class Verification:
     degeneracy: Degeneracy = Degeneracy.NO
     t_match_query: Pose | None = None
     covariance: NDArray[np.float64] | None = None
+    turn: Turn | None = None
     coverage: float = 0.0
     residual_px: float = float("nan")
     timing_ms: dict[str, float] = field(default_factory=dict)
