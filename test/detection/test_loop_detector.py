@@ -245,4 +245,3 @@ def test_neighbours_share_their_margin_over_another_place():
     assert margins[0] == pytest.approx(margins[1]) == pytest.approx(margins[-2])
     assert margins[0] > 0.5
     assert all(margin < margins[0] for offset, margin in margins.items() if abs(offset) > 2)
-    assert len(margins) >= 6

@@ -17,7 +17,7 @@ _POOL_SIZE = 64
 # Chains of closures longer than this drift too far along the way to call their ends one place.
 _MAX_LINK_HOPS = 3
 _RECENT_CLOSURES = 100
-UNSEEN = -1.0  # the cosine of what no place looks like
+UNSEEN = -1.0  # stands for the cosine of what was not seen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,17 +134,10 @@ class Memory:
         best = rivals[0]
         return Rival(int(sighting.place_ids[best]), max(floor, float(sighting.similarities[best])))
 
-    def neighbourhood_margin(self, sighting: Sighting, match_id: int) -> tuple[float, Rival]:
-        """Return how much more than its best rival the match, or a place just beside it, looks like the query.
-
-        Which of such neighbours is the spot is no question of rivals: patches and geometry tell.
-
-        Returns:
-            The margin, and the rival.
-        """
-        rival = self.best_rival(sighting, match_id)
+    def similarity_beside(self, sighting: Sighting, match_id: int) -> float:
+        """Return the highest cosine to the query of the match and the places just beside it."""
         beside = np.abs(sighting.place_ids - match_id) <= self._thresholds.neighbour_keyframes // 2
-        return float(sighting.similarities[beside].max(initial=UNSEEN)) - rival.similarity, rival
+        return float(sighting.similarities[beside].max(initial=UNSEEN))
 
     def _is_same_place(self, ids: NDArray[np.int64], match_id: int, reach: int) -> NDArray[np.bool_]:
         """Say for each id whether it is near the match, or near a place that closures link with it."""

@@ -22,7 +22,7 @@ def build_stages(thresholds: Thresholds, policy: Policy, without: tuple[str, ...
     """Return the stages in order, cheapest first; those named in ``without`` are switched off."""
     stages: tuple[Stage, ...] = (
         SimilarityStage(thresholds),
-        MarginStage(thresholds),
+        MarginStage(thresholds, is_shared="sequence" not in without),
         RerankStage(thresholds),
         GeometryStage(thresholds),
         OdometryStage(thresholds),

@@ -154,7 +154,7 @@ def relocalization_of(closure: LoopClosure, place_map: PlaceMap, same_place_m: f
 
 
 def _relative(closure: LoopClosure, same_place_m: float) -> tuple[Pose, NDArray[np.float64]] | None:
-    """Return the query camera in the match camera in metres, and its covariance, (6, 6); None where nothing is known."""
+    """Return the query camera in the match camera in metres, and its covariance (6, 6); None where neither is known."""
     if closure.t_match_query is not None and closure.covariance is not None and closure.metric:
         return closure.t_match_query, closure.covariance
     covariance = np.zeros((6, 6))

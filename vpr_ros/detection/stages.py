@@ -124,30 +124,34 @@ class SimilarityStage:
 
 
 class MarginStage:
-    """Similarity of the match's neighbourhood over that of the best distinct rival: look-alikes close no loop."""
+    """Similarity over that of the best distinct rival: two places that look alike close no loop."""
 
     name = "margin"
 
-    def __init__(self, thresholds: Thresholds) -> None:
-        """Take the threshold."""
+    def __init__(self, thresholds: Thresholds, *, is_shared: bool = True) -> None:
+        """Take the threshold, and whether a place shares the similarity of those just beside it.
+
+        Which of such neighbours is the spot is no question of rivals: patches, geometry and the keyframes around the
+        query tell. A single image has only its own.
+        """
         self._threshold = thresholds.min_margin
+        self._is_shared = is_shared
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether another place looks as much like the query."""
         sighting = context.memory.sighting(candidate.query.id)
-        value, rival = context.memory.neighbourhood_margin(sighting, candidate.match.id)
+        rival = context.memory.best_rival(sighting, candidate.match.id)
+        own = candidate.similarity
+        if self._is_shared:
+            own = max(own, context.memory.similarity_beside(sighting, candidate.match.id))
+        value = own - rival.similarity
         outcome = Outcome.PASSED if value >= self._threshold else Outcome.REFUSED
-        reached = f"similarity {value + rival.similarity:.3f} around keyframe {candidate.match.id}"
         other = (
             "no other place" if rival.id is None else f"keyframe {rival.id}, another place, has {rival.similarity:.3f}"
         )
-        return Verdict(
-            outcome,
-            value,
-            self._threshold,
-            f"{reached} and {other}: margin {value:.3f}, asked {self._threshold:.3f}",
-            {"margin": value},
-        )
+        where = f" beside keyframe {candidate.match.id}" if own > candidate.similarity else ""
+        reason = f"similarity {own:.3f}{where} and {other}: margin {value:.3f}, asked {self._threshold:.3f}"
+        return Verdict(outcome, value, self._threshold, reason, {"margin": value})
 
 
 class RerankStage:

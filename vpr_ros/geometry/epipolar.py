@@ -139,14 +139,17 @@ def rotation_between(seen: Correspondences) -> tuple[NDArray[np.float64], NDArra
     return rotation, left_px
 
 
-def turn_between(seen: Correspondences) -> Turn:
+def turn_between(seen: Correspondences, tolerance_px: float) -> Turn:
     """Return the rotation of two views from one spot, with the covariance of its least squares.
 
-    Each ray tells the two angles across it, as exactly as the angles left say; parallax that is taken for noise counts.
+    From all matches that a rotation leaves within the tolerance: those that agree with an epipolar geometry, which
+    pure rotation does not fix, agree with one of many, and lean to its side. Each ray tells the two angles across it.
     """
     rotation, left_px = rotation_between(seen)
-    rays = seen.match.rays / np.linalg.norm(seen.match.rays, axis=1, keepdims=True)
-    angle = np.sqrt(seen.query.pixel * seen.match.pixel) / (1 + (seen.match.plane**2).sum(axis=1))
+    near = seen.chosen(left_px < tolerance_px)
+    rotation, left_px = rotation_between(near)
+    rays = near.match.rays / np.linalg.norm(near.match.rays, axis=1, keepdims=True)
+    angle = np.sqrt(near.query.pixel * near.match.pixel) / (1 + (near.match.plane**2).sum(axis=1))
     variance = np.square(angle * max(_LEAST_NOISE_PX, float(np.median(left_px))))
     across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
     return Turn(rotation, np.linalg.inv((across / variance[:, None, None]).sum(axis=0)))
