@@ -160,7 +160,9 @@ def test_a_damaged_place_is_absent_names_itself_and_is_warned_of_once(seen, a_ma
 
     assert "keyframe 0: 4 bytes are too few" in evidence.why_no_score(seen[AGAIN], place_map.place(0))
     assert "keyframe 0:" in evidence.why_no_verification(seen[AGAIN], place_map.place(0))
-    assert len(caplog.records) == 2
+    assert len(caplog.records) == len(told := evidence.new_damage()) == 2
+    assert all("keyframe 0:" in sentence for sentence in told)
+    assert evidence.new_damage() == (), "each is told once"
     assert evidence.rerank_score(seen[AGAIN], place_map.place(1)) is not None, "others are none the worse"
 
 
@@ -173,8 +175,10 @@ def test_damage_in_the_map_file_costs_no_frame(tmp_path, encoder, office):
         disk.execute("UPDATE places SET patches = x'00', features = x'00'")
     with PlaceMap.open_or_create(path, encoder.recipe) as place_map:
         detector = LoopDetector(encoder, place_map, Settings(), without=("sequence",))
-        decisions, _ = run(detector, [office(f"04{i}.jpg", i) for i in (4, 5, 6)])
+        observations = [detector.observe(office(f"04{i}.jpg", i)) for i in (4, 5, 6)] + [detector.finish()]
+        decisions = [decision for observation in observations for decision in observation.decisions]
         assert len(place_map) == 6
+    assert any("can't be used" in sentence for observation in observations for sentence in observation.damage)
 
     assert {d.query_id for d in decisions} == {3, 4, 5}
     judged = [d for d in decisions if d.stage == "probability"]

@@ -1,6 +1,7 @@
 """What comes in wrong is counted, shown, and ends nothing."""
 
 import math
+import sqlite3
 
 import pytest
 from nav_msgs.msg import Odometry
@@ -8,7 +9,10 @@ from ros_processes import BEST_EFFORT, EVERY_IMAGE, LATCHED, NODE, image_at
 from sensor_msgs.msg import CompressedImage, Image
 
 from vpr_msgs.msg import Keyframe
-from vpr_ros.core import Pose
+from vpr_ros.core import Frame, Pose
+from vpr_ros.detection import LoopDetector, Settings
+from vpr_ros.encoders import open_encoder
+from vpr_ros.evaluation import open_map
 from vpr_ros.nodes.messages import header_of, odometry_message
 
 
@@ -170,3 +174,23 @@ def test_the_node_watches_and_reports_under_simulated_time_without_a_clock(activ
 
     peer.spin_until(lambda: "nobody publishes it" in figures().get("message", ""), "the complaint in diagnostics")
     assert "no image on" in node.words
+
+
+def test_a_place_that_is_damaged_in_the_map_is_shown_and_costs_no_frame(active, peer, office, tmp_path):
+    path = tmp_path / "office.vprmap"
+    settings = Settings.from_values({**EVERY_IMAGE, "map": str(path)})
+    encoder = open_encoder("mixvpr-lite")
+    with open_map(settings, encoder.recipe) as place_map:
+        detector = LoopDetector(encoder, place_map, settings)
+        for index, image in enumerate(office):
+            detector.observe(Frame(index, index * 10**8, image))
+    with sqlite3.connect(path / "map.sqlite3") as disk:
+        disk.execute("UPDATE places SET patches = x'00'")
+    _, keyframes, figures = active(map=str(path), mode="localization")
+    publisher = peer.publisher(Image, "image")
+
+    for index, image in enumerate(office):
+        publisher.publish(image_at(index, image))
+
+    peer.spin_until(lambda: len(keyframes) == len(office), "a keyframe of each image")
+    peer.spin_until(lambda: int(figures().get("noticed: damaged place", "0")) >= 3, "the damage in diagnostics")

@@ -62,6 +62,7 @@ class Evidence:
         self._scores: _Kept[tuple[int, int], float | None] = _Kept(_KEPT_PAIRS)
         self._verifications: _Kept[tuple[int, int], Verification | None] = _Kept(_KEPT_PAIRS)
         self._damage: dict[tuple[_Column, int], str] = {}
+        self._untold: list[str] = []
 
     def patches_of(self, encoding: Encoding) -> PatchDescriptors | None:
         """Return the patch descriptors of an image, None where nothing can be re-ranked."""
@@ -88,6 +89,11 @@ class Evidence:
     def why_no_verification(self, query: Keyframe, match: Keyframe) -> str:
         """Return why two keyframes can't be verified, one clause for people."""
         return "switched off" if self._extractor is None else self._why_absent("features", query, match)
+
+    def new_damage(self) -> tuple[str, ...]:
+        """Return a sentence for each place that turned out to be damaged since this was asked last."""
+        told, self._untold = tuple(self._untold), []
+        return told
 
     def strength(self, query_id: int, match_id: int) -> float:
         """Return how well geometry held for a pair that was verified before: share of inliers times coverage.
@@ -135,7 +141,8 @@ class Evidence:
         except VprError as error:
             if (column, place_id) not in self._damage:
                 self._damage[column, place_id] = f"keyframe {place_id}: {error}"
-                _LOG.warning("%s can't be used, %s", column, self._damage[column, place_id])
+                self._untold.append(f"{column} can't be used, {self._damage[column, place_id]}")
+                _LOG.warning("%s", self._untold[-1])
             return None
 
     def _why_absent(self, column: _Column, query: Keyframe, match: Keyframe) -> str:

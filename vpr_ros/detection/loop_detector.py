@@ -48,12 +48,14 @@ class Observation:
         closures: The accepted among them.
         timing_ms: Milliseconds spent in each step: encode, describe, features, search, store, judge; empty where no
             keyframe was chosen.
+        damage: A sentence for each place of the map whose patches or features turned out to be unreadable.
     """
 
     keyframe: Keyframe | None = None
     decisions: tuple[Decision, ...] = ()
     closures: tuple[LoopClosure, ...] = ()
     timing_ms: dict[str, float] = field(default_factory=dict)
+    damage: tuple[str, ...] = ()
 
 
 class LoopDetector:
@@ -121,7 +123,7 @@ class LoopDetector:
             self._memory.note_candidates(keyframe.id, tuple(candidate.match.id for candidate in candidates))
             self._waiting += [Judgement(candidate, ()) for candidate in candidates]
             decisions, closures = self._judge_waiting()
-        return Observation(keyframe, decisions, closures, clock.spent_ms)
+        return Observation(keyframe, decisions, closures, clock.spent_ms, self._evidence.new_damage())
 
     def start_session(self) -> Observation:
         """Begin a new session, after an interruption or a jump of the clock; what waits is decided first."""

@@ -208,6 +208,8 @@ class Worker:
     def _tell(self, observation: Observation) -> None:
         for stage, spent_ms in observation.timing_ms.items():
             self._vitals.note_time(stage, spent_ms)
+        for sentence in observation.damage:
+            self._vitals.notice("damaged place", sentence)
         self._announce(observation, self._belongings.place_map)
 
     def _note_full(self) -> None:
