@@ -1,8 +1,7 @@
 """Tours: a camera that turns about in one panorama after another, twice, so that real views come as a sequence.
 
 The simulated robot's textures repeat, and its walls are few: what it teaches of geometry is too little trust. A tour
-has the looks of the world and the order of a drive; what it lacks is a way from place to place. Some stops of the
-second lap are look-alikes, as floors of a building are: what is built is the same, what stands and hangs there is not.
+has the looks of the world and the order of a drive; what it lacks is a way from place to place.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ from vpr_ros.training.labelled_drives import labelled_queries
 # Of one panorama, headings this near are one place, and beyond twice as far others.
 SAME_HEADING_DEG = 30.0
 _STOPS = 16  # panoramas of one tour
-_NEW_STOPS, _LOOK_ALIKES = 4, 4  # of them only on the second lap, or there replaced by what looks alike
-_LEAST_CHANGED, _MOST_CHANGED = 0.25, 0.6  # share of a look-alike's view that is another place's
+_NEW_STOPS = 4  # of them only on the second lap
 _SWEEP_DEG = 210.0
 SIZES = ((640, 480), (320, 240), (160, 120), (512, 384))  # what robots' cameras give, width by height
 _FIRST_LAP = ViewSettings(sideways=0.0, night=0.0, sun=0.1, haze=0.05, season=0, rain=0, occlusion=0.1, grey=0)
@@ -59,25 +57,18 @@ def tours_of(panoramas: list[Path], seed: int = 0) -> list[list[Path]]:
 
 
 def tour(panoramas: list[Path], seed: int) -> Iterator[tuple[Frame, Stand]]:
-    """Yield the frames of two laps, and where they stand.
-
-    The second comes in another light; some of its places are new, and some only look like those of the first.
-    """
+    """Yield the frames of two laps, and where they stand; the second comes in another light, some places are new."""
     rng = np.random.default_rng(seed)
     size = SIZES[seed % len(SIZES)]
     later = _AT_NIGHT if rng.random() < 0.3 else _LATER
     known = list(range(max(1, len(panoramas) - _NEW_STOPS)))
-    alike = set(rng.permutation(known)[: min(_LOOK_ALIKES, len(known) // 2)].tolist())
     starts = rng.uniform(-np.pi, np.pi, len(panoramas))
     again = rng.permutation(len(panoramas)).tolist()
     step_rad = np.radians(rng.uniform(12, 26))
     index = 0
     for lap, stops in enumerate((known, again)):
         for stop in stops:
-            panorama, place = read_panorama(panoramas[stop]), stop
-            if lap and stop in alike:
-                other = read_panorama(panoramas[(stop + 1) % len(panoramas)])
-                panorama, place = look_alike(panorama, other, rng), stop + len(panoramas)
+            panorama = read_panorama(panoramas[stop])
             # The second lap goes about somewhere else of the circle, and sometimes the other way round.
             first_rad = starts[stop] + lap * rng.uniform(-0.4, 0.4)
             sweep = np.arange(0, np.radians(_SWEEP_DEG), step_rad)
@@ -90,24 +81,8 @@ def tour(panoramas: list[Path], seed: int) -> Iterator[tuple[Frame, Stand]]:
                     fov_rad=np.radians(70) * (1 if not lap else rng.uniform(0.85, 1.15)),
                 )
                 view = vary(crop_panorama(panorama, look, *size), later if lap else _FIRST_LAP, rng)
-                yield Frame(index, index, view, timed=False), Stand(place, yaw_rad)
+                yield Frame(index, index, view, timed=False), Stand(stop, yaw_rad)
                 index += 1
-
-
-def look_alike(panorama: NDArray[np.uint8], other: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return a panorama of another place that is built like this one: blocks of it show what the other shows there."""
-    other = cv2.resize(other, panorama.shape[1::-1])
-    height, width = panorama.shape[:2]
-    around_horizon = slice(height // 4, 3 * height // 4)
-    mask = np.zeros((height, width), np.float32)
-    share = rng.uniform(_LEAST_CHANGED, _MOST_CHANGED)
-    while mask[around_horizon].mean() < share:
-        wide, high = int(width * rng.uniform(0.03, 0.08)), int(height * rng.uniform(0.08, 0.3))
-        left, top = int(rng.integers(0, width - wide)), int(rng.integers(height // 5, 4 * height // 5 - high // 2))
-        mask[top : top + high, left : left + wide] = 1
-    mask = cv2.GaussianBlur(mask, (0, 0), width / 400)[..., np.newaxis]
-    turned = np.roll(other, int(rng.integers(width)), axis=1)
-    return np.asarray(panorama * (1 - mask) + turned * mask, np.uint8)
 
 
 def tour_queries(
