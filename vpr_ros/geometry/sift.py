@@ -12,8 +12,9 @@ from vpr_ros.geometry.features import FeatureSet, working_size
 
 # 450 * (128 + 8 + 2) bytes stay below 64 KiB a keyframe.
 _MOST_KEYPOINTS = 450
-# Half of OpenCV's 0.04: blurred images still give points, and the strongest are kept anyway.
-_CONTRAST_THRESHOLD = 0.02
+# Far below OpenCV's 0.04: bare walls, blur and night still give points (docs/geometry.md), and the strongest are kept
+# anyway.
+_CONTRAST_THRESHOLD = 0.006
 _DIM = 128
 
 
