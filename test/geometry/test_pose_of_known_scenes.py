@@ -162,6 +162,15 @@ class TestPoseUpToScale:
         assert np.median(seen) < 4.7, "twice the median of chi-square with 3 degrees of freedom: it may be too cautious"
         assert np.median(seen) > 0.25
 
+    def test_a_turn_is_told_among_many_wrong_matches(self):
+        turn = pose(0, 0, 0, turn=(0.02, 0.2, 0.05))
+        for seed in range(10):
+            query, match = room(seed, t_match_query=turn).views(noise_px=0.5, depth="none", outliers=80, seed=seed)
+            found = verify(query, match)
+            assert found.degeneracy in (Degeneracy.PURE_ROTATION, Degeneracy.TOO_FEW_POINTS)
+            if found.turn is not None:
+                assert np.linalg.norm(rotation_log(turn.rotation @ found.turn.rotation.T)) < 0.01
+
     def test_where_there_is_a_pose_or_nothing_there_is_no_turn_alone(self):
         assert verify(*room().views(noise_px=0.5, depth="none")).turn is None
         assert verify(*wall().views(noise_px=0.5, depth="none")).turn is None

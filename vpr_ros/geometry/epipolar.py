@@ -126,33 +126,48 @@ def rotation_between(seen: Correspondences) -> tuple[NDArray[np.float64], NDArra
     Returns:
         The rotation, and the angle left at each match in working pixels, shape (n,).
     """
-    sides = (seen.query.rays, seen.match.rays)
-    query, match = (rays / np.linalg.norm(rays, axis=1, keepdims=True) for rays in sides)
-    # The pixel on the plane, seen from the camera as an angle.
-    angle = np.sqrt(seen.query.pixel * seen.match.pixel) / (1 + (seen.match.plane**2).sum(axis=1))
+    query, match = _unit_rays(seen)
     rotation, left_px, weight = np.eye(3), np.zeros(len(query)), np.ones(len(query))
     for _ in range(_ROTATION_ROUNDS):
         u, _, vt = np.linalg.svd((match * weight[:, None]).T @ query)
         rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
-        left_px = np.linalg.norm(match - query @ rotation.T, axis=1) / angle
+        left_px = _left_px(seen, rotation)
         weight = 1 / (1 + left_px**2 / _KERNEL)
     return rotation, left_px
 
 
-def turn_between(seen: Correspondences, tolerance_px: float) -> Turn:
+def turn_between(seen: Correspondences, agrees: NDArray[np.bool_], tolerance_px: float) -> Turn:
     """Return the rotation of two views from one spot, with the covariance of its least squares.
 
-    From all matches that a rotation leaves within the tolerance: those that agree with an epipolar geometry, which
-    pure rotation does not fix, agree with one of many, and lean to its side. Each ray tells the two angles across it.
+    Those that agree with an epipolar geometry, which pure rotation does not fix, agree with one of many and lean to its
+    side. So they only say about which rotation it is; all matches that it leaves within the tolerance tell it exactly.
     """
-    rotation, left_px = rotation_between(seen)
-    near = seen.chosen(left_px < tolerance_px)
+    rotation, _ = rotation_between(seen.chosen(agrees))
+    near = seen.chosen(_left_px(seen, rotation) < tolerance_px)
     rotation, left_px = rotation_between(near)
-    rays = near.match.rays / np.linalg.norm(near.match.rays, axis=1, keepdims=True)
-    angle = np.sqrt(near.query.pixel * near.match.pixel) / (1 + (near.match.plane**2).sum(axis=1))
-    variance = np.square(angle * max(_LEAST_NOISE_PX, float(np.median(left_px))))
+    rays = _unit_rays(near)[1]
+    variance = np.square(_pixel_rad(near) * max(_LEAST_NOISE_PX, float(np.median(left_px))))
+    # Each ray tells the two angles across it.
     across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
     return Turn(rotation, np.linalg.inv((across / variance[:, None, None]).sum(axis=0)))
+
+
+def _unit_rays(seen: Correspondences) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    query, match = (rays / np.linalg.norm(rays, axis=1, keepdims=True) for rays in (seen.query.rays, seen.match.rays))
+    return query, match
+
+
+def _pixel_rad(seen: Correspondences) -> NDArray[np.float64]:
+    """Return what a working pixel on the plane is as an angle from the camera, shape (n,)."""
+    angle: NDArray[np.float64] = np.sqrt(seen.query.pixel * seen.match.pixel) / (1 + (seen.match.plane**2).sum(axis=1))
+    return angle
+
+
+def _left_px(seen: Correspondences, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the angle that a rotation leaves at each match in working pixels, shape (n,)."""
+    query, match = _unit_rays(seen)
+    left: NDArray[np.float64] = np.linalg.norm(match - query @ rotation.T, axis=1) / _pixel_rad(seen)
+    return left
 
 
 def _noise(residual: NDArray[np.float64], rules: GeometryRules) -> NDArray[np.float64]:

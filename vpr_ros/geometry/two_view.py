@@ -67,7 +67,7 @@ def two_view_fit(seen: Correspondences, rules: GeometryRules) -> TwoViewFit:
         return TwoViewFit(agrees, residual_px, Degeneracy.TOO_FEW_POINTS)
     degeneracy = _degeneracy(seen, fits, None if plane is None else plane[1], rules)
     if degeneracy is Degeneracy.PURE_ROTATION:
-        return TwoViewFit(agrees, residual_px, degeneracy, turn=turn_between(seen, rules.inlier_px))
+        return TwoViewFit(agrees, residual_px, degeneracy, turn=turn_between(seen, agrees, rules.inlier_px))
     if degeneracy is not Degeneracy.NO:
         return TwoViewFit(agrees, residual_px, degeneracy)
     covariance = covariance_of(seen.chosen(agrees), fits.rotation[0], fits.translation[0])
