@@ -66,7 +66,7 @@ def test_with_open_eyes_no_stage_refuses_for_what_a_pair_looks_like():
     """Each threshold stands at the least that its figure can be; the rest of the settings stays the user's."""
     open_eyes = all_seen(Settings.from_values({"top_k": 3, "min_similarity": 0.9})).thresholds
 
-    assert (open_eyes.min_similarity, open_eyes.min_margin, open_eyes.min_lone_margin) == (-1, -2, -2)
+    assert (open_eyes.min_similarity, open_eyes.min_margin, open_eyes.min_support) == (-1, -2, 0)
     assert (open_eyes.min_rerank_score, open_eyes.min_inliers, open_eyes.min_sequence_margin) == (0, 0, -1)
     assert open_eyes.top_k == 3
 

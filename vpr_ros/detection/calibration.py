@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -14,6 +15,7 @@ from vpr_ros.detection.policy import FIGURES, Policy, PolicyError, Thresholds
 from vpr_ros.detection.settings import Settings
 
 _LEAST_OF_A_KIND = 20  # fewer right or wrong pairs say too little
+_LEAST_ALLOWED_WRONG = 10  # of those that odometry allows, which are few; only a scale is taken from them
 # Weight of a unit prior on each standardised weight: keeps what separates perfectly from growing without end.
 _RIDGE = 1.0
 _ITERATIONS = 60
@@ -27,7 +29,7 @@ _LEAST_STEP = 0.05  # knots of the curve are at least this far apart, in log-odd
 LOOKING_AT_ALL: Mapping[str, object] = {
     "min_similarity": -1.0,
     "min_margin": -2.0,
-    "min_lone_margin": -2.0,
+    "min_lone_inliers": 0,
     "min_sequence_margin": -1.0,
     "min_support": 0.0,
     "min_rerank_score": 0.0,
@@ -107,9 +109,10 @@ def fit_to_queries(
 ) -> tuple[Policy, LabelledPairs]:
     """Return the policy fitted to the best candidate of each query, and those pairs.
 
-    Each query counts as if there were no odometry. Those with candidates that odometry allows count once more, by
-    these alone, for the policy's ``aided`` part; it is left out where they are too few. Which candidate is best depends
-    on the policy: so often the choice and the fit follow each other.
+    Each query counts as if there were no odometry. Which candidate is best depends on the policy: so often the choice
+    and the fit follow each other. Those with candidates that odometry allows count once more, by these alone: what the
+    same log-odds mean where few look-alikes are left is the policy's ``aided`` part, which is left out where too few
+    wrong ones are.
 
     Without odometry the sequence stage asks for more than it does with it; what share of the accepted is right is
     therefore counted among the pairs that get past it.
@@ -118,31 +121,41 @@ def fit_to_queries(
         queries: Candidates of each query, labelled.
         recipe: Of the encoder that was used.
         name: Where the pairs come from, for people.
-        only_with_odometry: Further queries that count for the ``aided`` part alone: of places that are copies of each
-            other, where images have nothing to go by.
+        only_with_odometry: Further queries that count for the ``aided`` part alone.
 
     Raises:
         PolicyError: Too few right or wrong pairs.
     """
     unaided = [[replace(c, figures=_without_odometry(c.figures)) for c in query] for query in queries]
-    allowed = [[c for c in query if c.figures.get("odometry", 0.0) > 0] for query in (*queries, *only_with_odometry)]
     policy, pairs = _fit_in_rounds(unaided, recipe, name)
     past_sequence = [[c for c in query if _passes_alone(c.figures, Thresholds())] for query in unaided]
     if passing := [query for query in past_sequence if query]:
         policy = replace(policy, accepted=accepted_precision(policy, best_pairs(passing, policy.log_odds)))
-    try:
-        aided, aided_pairs = _fit_in_rounds([query for query in allowed if query], recipe, name)
-    except PolicyError:
+    allowed = [[c for c in query if c.figures.get("odometry", 0.0) > 0] for query in (*queries, *only_with_odometry)]
+    aided_pairs = best_pairs([query for query in allowed if query], policy.log_odds)
+    right = int(aided_pairs.is_same_place.sum())
+    if right < _LEAST_OF_A_KIND or len(aided_pairs.is_same_place) - right < _LEAST_ALLOWED_WRONG:
         return policy, pairs
     both = LabelledPairs(
         [*pairs.figures, *aided_pairs.figures], np.append(pairs.is_same_place, aided_pairs.is_same_place)
     )
-    return replace(policy, aided=aided), both
+    return replace(policy, aided=_rescaled(policy, aided_pairs)), both
+
+
+def _rescaled(policy: Policy, pairs: LabelledPairs) -> Policy:
+    """Return a policy with the same weights, whose probabilities are what its log-odds mean for other pairs."""
+    said = np.array([policy.log_odds(seen) for seen in pairs.figures])
+    curved = replace(policy, curve=isotonic_curve(said, pairs.is_same_place))
+    return replace(curved, accepted=accepted_precision(curved, pairs))
 
 
 def _passes_alone(figures: Mapping[str, float], asked: Thresholds) -> bool:
     """Say whether the sequence stage lets a pair pass that neither odometry nor a metric pose vouches for."""
-    least = {"margin": asked.min_lone_margin, "support": asked.min_support, "sequence": asked.min_sequence_margin}
+    least = {
+        "inliers": math.log1p(asked.min_lone_inliers),
+        "support": asked.min_support,
+        "sequence": asked.min_sequence_margin,
+    }
     return all(figures.get(name, -np.inf) >= threshold for name, threshold in least.items())
 
 

@@ -45,7 +45,10 @@ class Thresholds:
         -0.1, "Margin stage: similarity over that of the best distinct rival of the same query.", low=-2.0, high=2.0
     )
     min_lone_margin: float = setting(
-        0.03, "Sequence stage: the same margin, asked where no odometry and no metric pose vouch.", low=-2.0, high=2.0
+        0.03,
+        "Relocalization: the same margin, asked of a single image, which no neighbour vouches for.",
+        low=-2.0,
+        high=2.0,
     )
     background_similarity: float = setting(
         0.35,
@@ -91,8 +94,13 @@ class Thresholds:
     )
     verify_candidates: int = setting(3, "Rerank stage: this many best places of a query are looked at further.", low=1)
     min_inliers: int = setting(0, "Geometry stage: local features that agree; fewer are refused outright.", low=0)
+    min_lone_inliers: int = setting(
+        20,
+        "Sequence stage: features that agree, asked where no odometry and no metric pose vouch; fewer fix no pose.",
+        low=0,
+    )
     min_sequence_margin: float = setting(
-        0.15,
+        0.1,
         "Sequence stage: mean margin over the best distinct rival, asked where no odometry and no metric pose vouch.",
         low=-2.0,
         high=2.0,

@@ -15,7 +15,7 @@ from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import UNSEEN, Memory
 from vpr_ros.detection.odometer import Odometer
 from vpr_ros.detection.policy import METRIC_INLIERS, Policy, Thresholds
-from vpr_ros.detection.sequence import best_run, support
+from vpr_ros.detection.sequence import Run, best_run, support
 from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
@@ -79,8 +79,10 @@ class Context:
     def verification(self, candidate: Candidate) -> Verification | None:
         """Return what geometry said of a candidate, None where that stage did not run."""
         stage = self.found.get("geometry")
-        if stage is None or stage.outcome is Outcome.SKIPPED:
-            return None
+        return None if stage is None or stage.outcome is Outcome.SKIPPED else self.compared(candidate)
+
+    def compared(self, candidate: Candidate) -> Verification | None:
+        """Return the same, and also where an image was too blank for the stage to say anything."""
         return self.evidence.verification(candidate.query, candidate.match)
 
 
@@ -230,48 +232,51 @@ def _turned_rad(seen: Verification) -> float:
 class SequenceStage:
     """The same loop seen by consecutive keyframes, in an order that a robot can drive.
 
-    Where another place looks as much like the last keyframes, the images alone can't tell: the candidate is refused,
-    unless odometry allows the one and not the other, or a metric pose says that sizes agree as well.
+    Where nothing but looks speaks for a candidate, more is asked: that its own geometry fixes a pose, that geometry
+    holds between the keyframes around it as well, and that no other place looks as much like all of them.
     """
 
     name = "sequence"
 
     def __init__(self, thresholds: Thresholds) -> None:
-        """Take window and threshold."""
+        """Take window and thresholds."""
         self._length = thresholds.sequence_length
         self._threshold = thresholds.min_sequence_margin
-        self._lone_margin = thresholds.min_lone_margin
+        self._inliers = thresholds.min_lone_inliers
         self._support = thresholds.min_support
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether the keyframes around the query see the places around the match, and geometry agrees there."""
         run = best_run(candidate, context.memory, self._length)
-        reason = f"mean margin {run.value:.3f} over {self._length} keyframes in a row"
-        if run.value == UNSEEN:
-            reason = f"fewer than {self._length} keyframes to look at"
         figures = {
             "sequence": max(run.value, _LEAST_RUN),
             "support": support(candidate, context.memory, context.evidence, self._length),
             "sequence_is_final": float(run.is_final),
         }
-        is_vouched_for = _is_vouched_for(candidate, context)
-        margin = context.found["margin"].figures.get("margin")
-        if not is_vouched_for and margin is not None and margin < self._lone_margin:
-            reason = (
-                f"another place looks as much like this keyframe: margin {margin:.3f}, asked {self._lone_margin:.3f}"
-            )
-            return Verdict(Outcome.REFUSED, margin, self._lone_margin, f"{reason} where nothing else vouches", figures)
-        least, found = self._support, figures["support"]
-        if not is_vouched_for and context.verification(candidate) is not None and found < least:
-            outcome = Outcome.REFUSED if run.is_final else Outcome.WAITING
-            reason = f"geometry of the keyframes around it supports it by {found:.2f}, asked {least:.2f} where nothing "
-            return Verdict(outcome, found, least, f"{reason}else vouches", figures)
-        asked = UNSEEN if is_vouched_for else self._threshold
-        outcome = Outcome.PASSED
-        if run.value < asked:
-            outcome = Outcome.REFUSED if run.is_final else Outcome.WAITING
-            reason = f"{reason}, asked {asked:.3f} where neither odometry nor a metric pose vouches for it"
-        return Verdict(outcome, run.value, asked, reason, figures, rank_value=run.alignment)
+        reason = f"mean margin {run.value:.3f} over {self._length} keyframes in a row"
+        if run.value == UNSEEN:
+            reason = f"fewer than {self._length} keyframes to look at"
+        if _is_vouched_for(candidate, context):
+            return Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
+        return self._alone(candidate, context, run, reason, figures)
+
+    def _alone(
+        self, candidate: Candidate, context: Context, run: Run, reason: str, figures: Mapping[str, float]
+    ) -> Verdict:
+        """Judge a candidate that only its looks speak for."""
+        may_grow = Outcome.REFUSED if run.is_final else Outcome.WAITING
+        seen, alone = context.compared(candidate), "where nothing else vouches for it"
+        if seen is not None and seen.inliers < self._inliers:
+            reason = f"{seen.inliers} features agree, asked {self._inliers} {alone}"
+            return Verdict(Outcome.REFUSED, seen.inliers, self._inliers, reason, figures)
+        found, least = figures["support"], self._support
+        if seen is not None and found < least:
+            reason = f"geometry of the keyframes around it supports it by {found:.2f}, asked {least:.2f} {alone}"
+            return Verdict(may_grow, found, least, reason, figures)
+        if run.value < self._threshold:
+            reason = f"{reason}, asked {self._threshold:.3f} {alone}"
+            return Verdict(may_grow, run.value, self._threshold, reason, figures)
+        return Verdict(Outcome.PASSED, run.value, self._threshold, reason, figures, rank_value=run.alignment)
 
 
 def _is_vouched_for(candidate: Candidate, context: Context) -> bool:

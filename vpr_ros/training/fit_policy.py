@@ -1,6 +1,9 @@
-"""Fitting the policy that ships with an encoder, by drives of the simulated robot and open photographs.
+"""Fitting the policy that ships with an encoder, by open photographs and drives of the simulated robot.
 
     python -m vpr_ros.training.fit_policy --photographs FOLDER --out weights/mixvpr-lite-policy.yaml
+
+Real views say what figures weigh and what they mean without odometry: the simulator's textures repeat, and its robot
+has odometry. Its drives say what they mean where odometry allows a pair.
 
 ``vpr_ros calibrate`` does the same from a user's own recordings.
 """
@@ -32,8 +35,8 @@ from vpr_ros.training.labelled_photographs import Photographs, open_rows
 from vpr_ros.training.tours import tour_queries, tours_of
 
 Queries = Sequence[Sequence[LabelledCandidate]]
-# What queries are for: the fit, the proof, or only the part of the policy that has odometry to go by.
-Use = Literal["fitted", "held out", "copies"]
+# What queries are for: the fit, the scale of pairs that odometry allows, or the proof.
+Use = Literal["fitted", "scale with odometry", "held out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,15 @@ def recordings(encoder: Encoder, photographs: Path) -> Iterator[Recording]:
 
 def fit(found: Sequence[tuple[Recording, Queries]], encoder: Encoder) -> tuple[Policy, dict[str, object]]:
     """Return the policy of an encoder, and notes on what it was fitted to and how it does on what was held out."""
-    by_use: dict[Use, list[Sequence[LabelledCandidate]]] = {"fitted": [], "held out": [], "copies": []}
+    by_use: dict[Use, list[Sequence[LabelledCandidate]]] = {"fitted": [], "scale with odometry": [], "held out": []}
     for recording, queries in found:
         by_use[recording.use].extend(queries)
     policy, pairs = fit_to_queries(
-        by_use["fitted"], encoder.recipe, "simulated robot and open photographs", by_use["copies"]
+        by_use["fitted"], encoder.recipe, "open photographs and simulated robot", by_use["scale with odometry"]
     )
-    bins = reliability(policy, best_pairs(by_use["held out"], policy.log_odds))
+    # What odometry refuses never comes to the policy.
+    allowed = [[c for c in query if c.figures.get("odometry") != 0] for query in by_use["held out"]]
+    bins = reliability(policy, best_pairs([query for query in allowed if query], policy.log_odds))
     right = int(pairs.is_same_place.sum())
     return policy, {
         "right": right,
@@ -146,9 +151,7 @@ def _name(drive: Drive) -> str:
 
 
 def _use(drive: Drive) -> Use:
-    if drive.has_copies:
-        return "copies"
-    return "held out" if drive in HELD_OUT_DRIVES else "fitted"
+    return "held out" if drive in HELD_OUT_DRIVES else "scale with odometry"
 
 
 if __name__ == "__main__":
