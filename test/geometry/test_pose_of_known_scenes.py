@@ -162,6 +162,14 @@ class TestPoseUpToScale:
         assert np.median(seen) < 4.7, "twice the median of chi-square with 3 degrees of freedom: it may be too cautious"
         assert np.median(seen) > 0.25
 
+    def test_a_step_along_the_view_shows_as_scale_and_a_turn_does_not(self):
+        ahead = verify(*room(t_match_query=pose(0, 0, 1.0)).views(noise_px=0.5, depth="none"))
+        back = verify(*room(t_match_query=pose(0, 0, -1.0)).views(noise_px=0.5, depth="none"))
+        turned = verify(*room(t_match_query=pose(0, 0, 0, turn=(0.0, 0.1, 0.0))).views(noise_px=0.5, depth="none"))
+        assert min(ahead.zoom, back.zoom) > 3 * turned.zoom
+        assert turned.zoom < 0.05
+        assert verify(*room(count=10).views(depth="none")).zoom == 0, "too few to tell"
+
     def test_a_turn_is_told_among_many_wrong_matches(self):
         turn = pose(0, 0, 0, turn=(0.02, 0.2, 0.05))
         for seed in range(10):

@@ -141,7 +141,7 @@ def strongest(judgements: Sequence[Judgement]) -> Judgement | None:
 
 
 def agrees_better(best: Judgement, judgements: Sequence[Judgement]) -> Judgement | None:
-    """Return a candidate of the same query whose patches, inliers and coverage are all better, None if there is none.
+    """Return a candidate of the same query whose patches, inliers, coverage and scale are all better, None without one.
 
     That place is nearer to where the robot is, even if it is not sure enough to be a loop; then the other is none.
     """
@@ -154,11 +154,11 @@ def agrees_better(best: Judgement, judgements: Sequence[Judgement]) -> Judgement
     )
 
 
-def _agreement(judgement: Judgement) -> tuple[float, float, float] | None:
+def _agreement(judgement: Judgement) -> tuple[float, float, float, float] | None:
     figures = figures_of(dict(judgement.verdicts))
     if "inliers" not in figures or "rerank" not in figures:
         return None
-    return figures["rerank"], figures["inliers"], figures["coverage"]
+    return figures["rerank"], figures["inliers"], figures["coverage"], -figures["zoom"]
 
 
 def _decision(

@@ -20,9 +20,6 @@ from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
 _LEAST_RUN = -0.1
-# Where odometry or a metric pose, which the policy does not weigh, vouches for a candidate, images may leave this many
-# times the doubt: odometry alone refuses more than nine of ten wrong candidates of the simulated robot.
-_VOUCHED_ERRORS = 3
 
 
 class Outcome(Enum):
@@ -211,6 +208,7 @@ class GeometryStage:
             "inliers": math.log1p(seen.inliers),
             "inlier_ratio": seen.inlier_ratio,
             "coverage": seen.coverage,
+            "zoom": seen.zoom,
             "metric": float(seen.metric and seen.inliers >= METRIC_INLIERS),
         }
         turned_rad = _turned_rad(seen)
@@ -304,8 +302,7 @@ class ProbabilityStage:
         """Ask whether everything together is sure enough; may wait for more keyframes."""
         figures = figures_of(context.found)
         value = self._policy.probability(figures)
-        granted = _VOUCHED_ERRORS if _is_vouched_for(candidate, context) else 1
-        asked = self._policy.threshold(1 - granted * (1 - self._target_precision), figures)
+        asked = self._policy.threshold(self._target_precision, figures)
         # Keyframes to come can only help where the sequence is looked at and not at its end.
         may_grow = figures.get("sequence_is_final") == 0.0
         outcome = Outcome.PASSED if value >= asked else Outcome.WAITING if may_grow else Outcome.REFUSED
@@ -316,10 +313,11 @@ class ProbabilityStage:
 def place_precision(figures: Mapping[str, float]) -> float:
     """Return how exactly a match is the same spot, to rank the candidates of one query that are all sure enough.
 
-    The probability saturates, and the neighbours of the best match have it too; patches, and inliers that cover the
-    image, tell them apart (docs/thresholds.md).
+    The probability saturates, and the neighbours of the best match have it too; patches, inliers that cover the image,
+    and the scale at which they see the scene tell them apart (docs/thresholds.md).
     """
-    return figures.get("rerank", figures.get("similarity", 0.0)) + figures.get("coverage", 0.0)
+    alike = figures.get("rerank", figures.get("similarity", 0.0))
+    return alike + figures.get("coverage", 0.0) - figures.get("zoom", 0.0)
 
 
 def figures_of(found: Mapping[str, Verdict]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from vpr_ros.geometry.features import FeatureSet
 
 # Coverage is counted on a grid of this many cells a side.
 _GRID = 8
+_LEAST_FOR_ZOOM = 8
 
 
 class Kind(Enum):
@@ -98,6 +99,17 @@ class Verification:
     def inliers(self) -> int:
         """Number of matches that agree with the geometry."""
         return int(self.agrees.sum())
+
+    @property
+    def zoom(self) -> float:
+        """How much larger what agrees is in one image than in the other, as a logarithm; 0 where nothing tells.
+
+        Of two views that look along the way, the one farther on shows all larger: 0 is the same spot.
+        """
+        if self.agrees.sum() < _LEAST_FOR_ZOOM:
+            return 0.0
+        query, match = (self.matches[self.agrees, side].std(axis=0) for side in (slice(0, 2), slice(2, 4)))
+        return abs(float(np.log(np.linalg.norm(query) / np.linalg.norm(match))))
 
     @property
     def inlier_ratio(self) -> float:
