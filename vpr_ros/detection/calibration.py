@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Recipe
-from vpr_ros.detection.policy import FIGURES, Policy, PolicyError, Thresholds
+from vpr_ros.detection.policy import FIGURES, Policy, PolicyError, Thresholds, policy_for, thresholds_by
 from vpr_ros.detection.settings import Settings
 
 _LEAST_OF_A_KIND = 20  # fewer right or wrong pairs say too little
@@ -126,9 +126,14 @@ def fit_to_queries(
     Raises:
         PolicyError: Too few right or wrong pairs.
     """
+    known = policy_for(recipe)
+    asked = thresholds_by(known, Thresholds())
     unaided = [[replace(c, figures=_without_odometry(c.figures)) for c in query] for query in queries]
     policy, pairs = _fit_in_rounds(unaided, recipe, name)
-    past_sequence = [[c for c in query if _passes_alone(c.figures, Thresholds())] for query in unaided]
+    policy = replace(
+        policy, thresholds=known.thresholds
+    )  # the scale of the encoder's cosines, whatever is learned here
+    past_sequence = [[c for c in query if _passes_alone(c.figures, asked)] for query in unaided]
     if passing := [query for query in past_sequence if query]:
         policy = replace(policy, accepted=accepted_precision(policy, best_pairs(passing, policy.log_odds)))
     allowed = [[c for c in query if c.figures.get("odometry", 0.0) > 0] for query in (*queries, *only_with_odometry)]
@@ -145,7 +150,7 @@ def fit_to_queries(
 def _rescaled(policy: Policy, pairs: LabelledPairs) -> Policy:
     """Return a policy with the same weights, whose probabilities are what its log-odds mean for other pairs."""
     said = np.array([policy.log_odds(seen) for seen in pairs.figures])
-    curved = replace(policy, curve=isotonic_curve(said, pairs.is_same_place))
+    curved = replace(policy, curve=isotonic_curve(said, pairs.is_same_place), thresholds={})
     return replace(curved, accepted=accepted_precision(curved, pairs))
 
 

@@ -298,7 +298,7 @@ class ProbabilityStage:
         self._policy = policy
         self._target_precision = target_precision
 
-    def judge(self, candidate: Candidate, context: Context) -> Verdict:
+    def judge(self, candidate: Candidate, context: Context) -> Verdict:  # noqa: ARG002
         """Ask whether everything together is sure enough; may wait for more keyframes."""
         figures = figures_of(context.found)
         value = self._policy.probability(figures)
