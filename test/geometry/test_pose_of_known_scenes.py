@@ -11,6 +11,7 @@ from scenes import BARE, CAMERA, Scene, error_of, nees, pose, room, wall
 from vpr_ros.core import Camera, Pose
 from vpr_ros.core.pose import rotation_exp, rotation_log
 from vpr_ros.geometry import Degeneracy, GeometryRules, Kind, View, verify
+from vpr_ros.geometry.view import zoom
 
 SMALL = st.floats(-0.25, 0.25)
 
@@ -304,3 +305,21 @@ def test_scenes_are_scenes():
     query, match = scene.views()
     assert np.allclose(query.features.keypoints[0], (322 - 500 * 0.25, 238))
     assert np.allclose(match.features.keypoints[0], (322, 238))
+
+
+class TestZoom:
+    """How large the same things are in two images, whatever the images' sizes."""
+
+    def test_an_image_of_twice_the_size_is_no_step_ahead(self):
+        query, match = room(t_match_query=pose(0, 0, 0, turn=(0.0, 0.1, 0.0))).views(noise_px=0.5, depth="none")
+        features, camera = match.features, match.camera
+        twice = replace(
+            features, width=2 * features.width, height=2 * features.height, keypoints=2 * features.keypoints + 0.5
+        )
+        lens = Camera(2 * camera.width, 2 * camera.height, 2 * camera.fx, 2 * camera.fy, 2 * camera.cx, 2 * camera.cy)
+        plain = verify(query, match)
+        assert verify(query, View(twice, lens)).zoom == pytest.approx(plain.zoom, abs=0.01)
+        assert verify(View(query.features), View(twice)).zoom == pytest.approx(plain.zoom, abs=0.02)
+
+    def test_points_on_one_pixel_tell_nothing(self):
+        assert zoom(np.zeros((20, 2), np.float32), np.random.default_rng(0).random((20, 2), np.float32)) == 0

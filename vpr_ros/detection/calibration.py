@@ -130,9 +130,8 @@ def fit_to_queries(
     asked = thresholds_by(known, Thresholds())
     unaided = [[replace(c, figures=_without_odometry(c.figures)) for c in query] for query in queries]
     policy, pairs = _fit_in_rounds(unaided, recipe, name)
-    policy = replace(
-        policy, thresholds=known.thresholds
-    )  # the scale of the encoder's cosines, whatever is learned here
+    # The scale of the encoder's cosines stays, whatever is learned here.
+    policy = replace(policy, thresholds=known.thresholds)
     past_sequence = [[c for c in query if _passes_alone(c.figures, asked)] for query in unaided]
     if passing := [query for query in past_sequence if query]:
         policy = replace(policy, accepted=accepted_precision(policy, best_pairs(passing, policy.log_odds)))

@@ -141,7 +141,7 @@ def strongest(judgements: Sequence[Judgement]) -> Judgement | None:
 
 
 def agrees_better(best: Judgement, judgements: Sequence[Judgement]) -> Judgement | None:
-    """Return a candidate of the same query whose patches, inliers, coverage and scale are all better, None without one.
+    """Return a candidate of the same query whose patches, inliers, coverage and scale are all better, else None.
 
     That place is nearer to where the robot is, even if it is not sure enough to be a loop; then the other is none.
     """

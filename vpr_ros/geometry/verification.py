@@ -17,7 +17,7 @@ from vpr_ros.geometry.matching import match_features
 from vpr_ros.geometry.metric_pose import implausible_depth, metric_pose
 from vpr_ros.geometry.rules import GeometryRules
 from vpr_ros.geometry.two_view import two_view_fit
-from vpr_ros.geometry.view import Degeneracy, Kind, Verification, View, coverage
+from vpr_ros.geometry.view import Degeneracy, Kind, Verification, View, coverage, zoom
 
 # Two copies of one image give the same keypoints; two exposures of one standing camera differ by hundredths of a pixel.
 _SAME_PIXEL, _SAME_SHARE = 1e-3, 0.9
@@ -198,8 +198,16 @@ def _answer(
         t_match_query=t_match_query,
         covariance=covariance,
         coverage=min(coverage(points, width=features.width, height=features.height) for features, points in sides),
+        zoom=_zoom(query, match, pixels[agrees]),
         residual_px=float(np.median(residual_px[agrees])) if residual_px is not None and agrees.any() else float("nan"),
     )
+
+
+def _zoom(query: View, match: View, pixels: NDArray[np.float32]) -> float:
+    units: tuple[float, float] = query.features.width, match.features.width
+    if query.camera is not None and match.camera is not None and query.is_calibrated and match.is_calibrated:
+        units = query.camera.fx, match.camera.fx
+    return zoom(pixels[:, :2] / np.float32(units[0]), pixels[:, 2:] / np.float32(units[1]))
 
 
 def _pixels(query: View, match: View, pairs: NDArray[np.int64]) -> NDArray[np.float32]:

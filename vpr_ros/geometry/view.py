@@ -74,6 +74,8 @@ class Verification:
         matches: Pixels of all matches: query x, y, match x, y, shape (n, 4), float32.
         agrees: Which of them agree with the geometry, shape (n,), bool.
         coverage: The smaller of the shares of the two images' 8 x 8 cells that hold a match that agrees, in [0, 1].
+        zoom: How much larger what agrees is in one image than in the other, as a logarithm, at least 0; 0 where nothing
+            tells. Of two views along the way the one farther on shows all larger: 0 is the same spot.
         residual_px: Median residual of the matches that agree, in working pixels; NaN where there is none.
         timing_ms: Milliseconds by step.
     """
@@ -87,6 +89,7 @@ class Verification:
     covariance: NDArray[np.float64] | None = None
     turn: Turn | None = None
     coverage: float = 0.0
+    zoom: float = 0.0
     residual_px: float = float("nan")
     timing_ms: dict[str, float] = field(default_factory=dict)
 
@@ -101,17 +104,6 @@ class Verification:
         return int(self.agrees.sum())
 
     @property
-    def zoom(self) -> float:
-        """How much larger what agrees is in one image than in the other, as a logarithm; 0 where nothing tells.
-
-        Of two views that look along the way, the one farther on shows all larger: 0 is the same spot.
-        """
-        if self.agrees.sum() < _LEAST_FOR_ZOOM:
-            return 0.0
-        query, match = (self.matches[self.agrees, side].std(axis=0) for side in (slice(0, 2), slice(2, 4)))
-        return abs(float(np.log(np.linalg.norm(query) / np.linalg.norm(match))))
-
-    @property
     def inlier_ratio(self) -> float:
         """Share of the matches that agree with the geometry, in [0, 1]; 0 without matches."""
         return float(self.agrees.mean()) if len(self.agrees) else 0.0
@@ -123,3 +115,16 @@ def coverage(pixels: NDArray[np.float32], *, width: int, height: int) -> float:
         return 0.0
     cells = np.clip((pixels + 0.5) / (width, height) * _GRID, 0, _GRID - 1).astype(np.int64)
     return len(np.unique(cells[:, 1] * _GRID + cells[:, 0])) / _GRID**2
+
+
+def zoom(query_px: NDArray[np.float32], match_px: NDArray[np.float32]) -> float:
+    """Return the size of the same things in two images against each other, as a logarithm, at least 0.
+
+    Args:
+        query_px: Where they are in the one, shape (n, 2), in units in which the two cameras are alike.
+        match_px: Where they are in the other.
+    """
+    if len(query_px) < _LEAST_FOR_ZOOM:
+        return 0.0
+    sizes = [float(np.linalg.norm(points.std(axis=0))) for points in (query_px, match_px)]
+    return abs(float(np.log(sizes[0] / sizes[1]))) if min(sizes) > 0 else 0.0

@@ -24,7 +24,7 @@ from vpr_ros.encoders.preprocessing import Preprocessing
 from vpr_ros.encoders.weights import ExportedNetwork
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from onnx import ModelProto, NodeProto
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,14 +63,13 @@ def quantize(
     ranges, held_out = inputs[::2], inputs[1::2]
     os.environ.setdefault("NNCF_CI", "1")  # Read at import: NNCF else reports its use over the network.
     try:
-        import nncf
+        import nncf  # noqa: F401 - whether it is here
         import onnx
     except ImportError as error:
         raise EncoderError(f"int8 needs NNCF: {error}; 'pip install nncf onnx openvino' on this machine") from error
     # Not nncf.set_log_level: that sets the level of every handler on its logger, also of those it shares with others.
     logging.getLogger("nncf").setLevel(logging.ERROR)
     model = onnx.load_model(network.path)
-    feed = model.graph.input[0].name
     target = int8_name(out / network.path.name)
     unfinished = target.with_suffix(".onnx.part")
     objection = ""
@@ -78,14 +77,7 @@ def quantize(
         lefts = [tuple(n.name for n in model.graph.node if not quantized(_kind(n))) for quantized in _STEPS]
         for left in dict.fromkeys(lefts):
             try:
-                with redirect_stdout(sys.stderr):  # Its progress; standard output is for results.
-                    int8 = nncf.quantize(
-                        model,
-                        nncf.Dataset([{feed: network_input} for network_input in ranges]),
-                        subset_size=len(ranges),
-                        preset=nncf.QuantizationPreset.MIXED,
-                        ignored_scope=nncf.IgnoredScope(names=list(left), validate=False),
-                    )
+                int8 = _quantized(model, ranges, left)
             except Exception as error:  # NNCF raises what its parts raise.
                 raise EncoderError(f"NNCF can't quantize '{network.path}': {first_line(error)}") from error
             onnx.save_model(int8, unfinished)
@@ -102,6 +94,21 @@ def quantize(
         f"int8 is refused for '{network.recipe.name}': on {len(held_out)} images of '{images}' its {objection}; "
         "give more images like the robot's, or stay with fp32"
     )
+
+
+def _quantized(model: ModelProto, ranges: Sequence[NDArray[np.float32]], left: Sequence[str]) -> ModelProto:
+    """Return the network in int8, but for the operations that are left."""
+    import nncf
+
+    feed = model.graph.input[0].name
+    with redirect_stdout(sys.stderr):  # Its progress; standard output is for results.
+        return nncf.quantize(
+            model,
+            nncf.Dataset([{feed: network_input} for network_input in ranges]),
+            subset_size=len(ranges),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=list(left), validate=False),
+        )
 
 
 def _inputs(network: ExportedNetwork, folder: Path) -> list[NDArray[np.float32]]:
