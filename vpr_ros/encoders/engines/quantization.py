@@ -102,13 +102,14 @@ def _quantized(model: ModelProto, ranges: Sequence[NDArray[np.float32]], left: S
 
     feed = model.graph.input[0].name
     with redirect_stdout(sys.stderr):  # Its progress; standard output is for results.
-        return nncf.quantize(
+        int8: ModelProto = nncf.quantize(
             model,
             nncf.Dataset([{feed: network_input} for network_input in ranges]),
             subset_size=len(ranges),
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=list(left), validate=False),
         )
+    return int8
 
 
 def _inputs(network: ExportedNetwork, folder: Path) -> list[NDArray[np.float32]]:
