@@ -107,6 +107,20 @@ def test_looking_leaves_the_map_as_it_is_and_answers_the_same_again(relocalizer_
     assert relocalizer.locate(frame_of(29)).hypotheses[0].match_id == 29
 
 
+def test_damaged_places_are_told_and_answered_as_unknown():
+    world = World(street(4), noise=0.0)
+    place_map = PlaceMap.in_memory(world.recipe)
+    place_map.start_session()
+    for spot in range(4):
+        look = world.encode(frame_of(spot).image).descriptor
+        place_map.add(Keyframe(spot, 0, spot, look, features=b"damaged"))
+
+    answer = Relocalizer(world, place_map, Settings.from_values({})).locate(frame_of(2))
+
+    assert not answer.known
+    assert any("keyframe 2" in sentence and "features" in sentence for sentence in answer.damage)
+
+
 LOOK = World(street(3), noise=0.0).encode(np.zeros((1, 1, 3), np.uint8)).descriptor
 # The match looks along the map's +y; its own x axis points there.
 QUARTER = Pose.from_xyz_quaternion([4.0, 1.0, 0.5, 0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)])

@@ -115,6 +115,35 @@ def test_odometry_comes_beside_large_images_and_keyframes_are_those_without_ros(
         assert np.allclose(odometry_of(heard).matrix, seen.t_odom_camera.matrix, atol=1e-9)
 
 
+def test_depth_comes_beside_the_images_and_closures_are_metric_like_those_without_ros(start, peer, shared_data):
+    recording = shared_data / "fr1_rpy"
+    encoder = open_encoder("mixvpr-lite")
+    with (
+        open_source(str(recording), SourceOptions(to_s=11.0)) as source,
+        PlaceMap.in_memory(encoder.recipe) as place_map,
+    ):
+        offline = run_recording(source, LoopDetector(encoder, place_map, Settings()))
+    assert offline.closures, "the comparison needs loops"
+    assert all(closure.metric for closure in offline.closures)
+    closures = peer.listen(LoopClosure, f"{NODE}/loop_closures", LATCHED)
+    figures = peer.diagnostics()
+    topics = {"image": "image_raw", "camera_info": "camera_info", "depth": "depth"}
+    remapped = [part for name, topic in topics.items() for part in ("-r", f"{name}:=camera/{topic}")]
+    start(NODE, "--ros-args", *remapped, autostart=True, queue_size=200)
+    peer.wait_until_active()
+
+    player = start("bag_player_node", recording, "--to-s", "11", "--rate", "2")
+    peer.spin_until(lambda: figures().get("frames") == str(offline.frames), "all images in diagnostics")
+    peer.change("deactivate")
+    peer.spin_until(lambda: len(closures) >= len(offline.closures), "all closures")
+
+    assert player.wait() == 0
+    for heard, said in zip(map(loop_closure_of, closures), offline.closures, strict=True):
+        assert (heard.query_id, heard.match_id, heard.metric) == (said.query_id, said.match_id, True)
+        assert np.allclose(heard.t_match_query.matrix, said.t_match_query.matrix, atol=1e-6)
+        assert np.allclose(heard.covariance, said.covariance, rtol=1e-6, atol=1e-12)
+
+
 def test_a_recorded_bag_is_played_as_it_was_recorded(start, peer, images, tmp_path):
     """The player hands on compressed images undecoded; the node sees each of them."""
     bag = tmp_path / "office_bag"

@@ -32,11 +32,13 @@ class RelocalizationAnswer:
         known: Whether the best one is sure enough; otherwise the place is unknown and there are no hypotheses.
         reason: One sentence for people.
         hypotheses: The most probable first; empty where the place is unknown.
+        damage: A sentence for each place that could not be compared because what the map holds of it is damaged.
     """
 
     known: bool
     reason: str
     hypotheses: tuple[Relocalization, ...] = ()
+    damage: tuple[str, ...] = ()
 
 
 class Relocalizer:
@@ -70,13 +72,13 @@ class Relocalizer:
         """
         if not len(self._place_map):
             return RelocalizationAnswer(known=False, reason="unknown place: the map is empty")
-        judged = self._judged(frame)
+        judged, damage = self._judged(frame)
         passed = [judgement for judgement in judged if judgement.outcome is Outcome.PASSED]
         if not passed:
             best = max(judged, key=lambda judgement: (len(judgement.verdicts), judgement.probability))
             stage, verdict = best.deciding
             seen = f"keyframe {best.candidate.match.id} is most alike, but {stage}: {verdict.reason}"
-            return RelocalizationAnswer(known=False, reason=f"unknown place: {seen}")
+            return RelocalizationAnswer(known=False, reason=f"unknown place: {seen}", damage=damage)
         # The probability saturates: of equally sure places one with a pose is worth more, then the nearer one.
         passed.sort(key=lambda j: (j.probability, _has_pose(closure_of(j)), j.strength), reverse=True)
         best = passed[0]
@@ -86,9 +88,10 @@ class Relocalizer:
             relocalization_of(closure_of(judgement), self._place_map, same_place_m)
             for judgement in passed[: max(1, max_hypotheses)]
         )
-        return RelocalizationAnswer(known=True, reason=reason, hypotheses=hypotheses)
+        return RelocalizationAnswer(known=True, reason=reason, hypotheses=hypotheses, damage=damage)
 
-    def _judged(self, frame: Frame) -> list[Judgement]:
+    def _judged(self, frame: Frame) -> tuple[list[Judgement], tuple[str, ...]]:
+        """Return the judged candidates, the most alike first, and a sentence for each place that is damaged."""
         thresholds = self._settings.thresholds
         evidence = Evidence(self._encoder.recipe, self._place_map, self._settings.geometry, patches=True, features=True)
         query = self._query(frame, evidence)
@@ -98,10 +101,11 @@ class Relocalizer:
         pairs = list(zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True))[: thresholds.top_k]
         memory.note_candidates(query.id, tuple(place_id for place_id, _ in pairs))
         context = Context(memory, Odometer(thresholds), evidence)
-        return [
+        judged = [
             judge(Candidate(query, memory.place(place_id), cosine, rank), self._stages, context, self._policy)
             for rank, (place_id, cosine) in enumerate(pairs)
         ]
+        return judged, evidence.new_damage()
 
     def _query(self, frame: Frame, evidence: Evidence) -> Keyframe:
         encoding = self._encoder.encode(frame.image)

@@ -30,6 +30,8 @@ _LIBRARIES = (
     ("rosbags", "rosbags", "reading bags without ROS", False),
     ("vizdoom", "vizdoom", "the simulated robot", False),
     ("torch", "torch", "export and the torch engines", False),
+    ("pytorch-metric-learning", "pytorch_metric_learning", "training", False),
+    ("tensorboard", "tensorboard", "training's curves", False),
     ("openvino", "openvino", "a faster engine on many processors", False),
 )
 _PROBE_TIMEOUT_S = 30.0

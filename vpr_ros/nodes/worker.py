@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -176,7 +176,9 @@ class Worker:
         camera = self._camera
         if camera is not None and (camera.height, camera.width) == frame.image.shape[:2]:
             frame = replace(frame, camera=camera)
-        return self._belongings.relocalizer.locate(frame, max_hypotheses)
+        answer = self._belongings.relocalizer.locate(frame, max_hypotheses)
+        self._note_damage(answer.damage)
+        return answer
 
     def _find(self, looked_for: NDArray[np.float32] | Image | CompressedImage, most: int) -> tuple[FoundPlace, ...]:
         encoder, place_map = self._belongings.encoder, self._belongings.place_map
@@ -208,9 +210,12 @@ class Worker:
     def _tell(self, observation: Observation) -> None:
         for stage, spent_ms in observation.timing_ms.items():
             self._vitals.note_time(stage, spent_ms)
-        for sentence in observation.damage:
-            self._vitals.notice("damaged place", sentence)
+        self._note_damage(observation.damage)
         self._announce(observation, self._belongings.place_map)
+
+    def _note_damage(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self._vitals.notice("damaged place", sentence)
 
     def _note_full(self) -> None:
         self._vitals.drop("queue full", f"{self.inbox.capacity} frames waited, the oldest was dropped; see queue_size")
