@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from worlds import World, street
 
 from vpr_ros.core import Candidate, Keyframe, LoopClosure, Pose
+from vpr_ros.core.pose import rotation_exp
 from vpr_ros.detection.consistency import AgreementStage, OdometryStage
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import Memory
@@ -82,8 +83,8 @@ class Drive:
         return AgreementStage(self.thresholds).judge(candidate, self.context)
 
 
-def at(x, y=0.0):
-    return Pose.from_rotation_translation(np.eye(3), (x, y, 0.0))
+def at(x, y=0.0, yaw_deg=0.0):
+    return Pose.from_rotation_translation(rotation_exp(np.array([0.0, 0.0, np.radians(yaw_deg)])), (x, y, 0.0))
 
 
 def along_x(*metres):
@@ -125,6 +126,27 @@ def test_a_metric_pose_says_where_the_query_should_be_and_is_held_against_odomet
     assert "0.0 m away" in passed.reason
     assert refused.outcome is Outcome.REFUSED
     assert "4.0 m away" in refused.reason
+
+
+def test_a_copy_that_is_built_the_other_way_round_is_refused_by_the_turn():
+    """Both images show one view, but the robot has turned back: 170 degrees, of which odometry may be 17 off."""
+    verdict = Drive([at(0), at(5), at(5, yaw_deg=170), at(1, yaw_deg=170)]).odometry_of(3, 0)
+
+    assert verdict.outcome is Outcome.REFUSED
+    assert verdict.value < verdict.threshold
+    assert "170 degrees away from that, granted 67" in verdict.reason
+
+
+def test_a_turn_that_both_odometry_and_the_images_say_passes():
+    scene = scenes.room()
+    query_view, match_view = scene.views()
+    features = {0: match_view.features.to_bytes(), 2: query_view.features.to_bytes()}
+    turned = Pose.from_rotation_translation(rotation_exp(np.array([0.0, np.radians(60), 0.0])), np.zeros(3))
+
+    assert Drive([at(0), at(5), scene.t_match_query], features).odometry_of(2, 0).outcome is Outcome.PASSED
+    off = Drive([at(0), at(5), scene.t_match_query @ turned], features).odometry_of(2, 0)
+    assert off.outcome is Outcome.REFUSED
+    assert "60 degrees away from that" in off.reason
 
 
 def test_without_odometry_the_stage_lets_pass_and_says_so():
@@ -245,6 +267,18 @@ def test_by_odometry_a_candidate_across_the_block_is_refused_and_the_place_itsel
 
     assert drive.agreement_of(19, 3).outcome is Outcome.PASSED
     assert drive.agreement_of(19, 11).outcome is Outcome.REFUSED
+
+
+def test_the_next_of_many_equal_cells_is_refused_by_the_closures_before_it():
+    """Cells 5 m apart: drift over the lap would allow the next one, the way since the last closures does not."""
+    lap = along_x(*range(0, 40)) + along_x(*range(0, 10))
+    drive = Drive(lap)
+    drive.close(42, 2)
+    drive.close(43, 3)
+
+    assert drive.odometry_of(44, 9).outcome is Outcome.PASSED
+    assert drive.agreement_of(44, 4).outcome is Outcome.PASSED
+    assert drive.agreement_of(44, 9).outcome is Outcome.REFUSED
 
 
 def test_by_odometry_places_that_are_near_in_order_alone_do_not_agree():

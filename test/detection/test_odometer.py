@@ -48,6 +48,13 @@ def test_a_prediction_is_the_query_in_the_match_camera_with_a_bound_that_grows_w
     assert predicted.position_bound_m == pytest.approx(0.1 * (4 + 5))
 
 
+def test_the_bound_of_the_turn_grows_with_all_that_was_turned():
+    there_and_back = [at(0), at(1, yaw_rad=1.0), at(2, yaw_rad=0.2), at(3, yaw_rad=0.2)]
+    odometer, (match, *_, query) = odometer_after(there_and_back, odometry_drift=0.1)
+
+    assert odometer.predict(query, match).rotation_bound_rad == pytest.approx(0.1 * (1.0 + 0.8))
+
+
 def test_a_session_on_an_old_map_counts_from_its_own_ids():
     odometer, keyframes = odometer_after([at(0), at(1), at(2)], first_id=700)
     assert odometer.predict(keyframes[2], keyframes[0]).position_bound_m == pytest.approx(0.2)

@@ -35,6 +35,8 @@ LOOKING_AT_ALL: Mapping[str, object] = {
     "min_rerank_score": 0.0,
     "min_inliers": 0,
     "min_odometry_reserve_m": -1e9,
+    "max_odometry_turn_deg": 1e3,
+    "best_view_m": 1e3,
     "target_precision": 0.9999,
 }
 SWITCHED_OFF = ("agreement",)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from vpr_ros.core import Candidate, LoopClosure, Pose
+from vpr_ros.core.pose import rotation_log
 from vpr_ros.detection.odometer import PredictedMotion
 from vpr_ros.detection.policy import Thresholds
 from vpr_ros.detection.stages import Context, Outcome, Verdict, skipped
@@ -29,18 +30,26 @@ class OdometryStage:
     def __init__(self, thresholds: Thresholds) -> None:
         """Take what drift is granted."""
         self._thresholds = thresholds
+        self._slack_rad = math.radians(thresholds.max_odometry_turn_deg)
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether the robot can be where the candidate puts it."""
         predicted = context.odometer.predict(candidate.query, candidate.match)
         if predicted is None:
             return skipped(_why_not_predicted(candidate))
-        apart_m, bound_m = self._apart(predicted, context.verification(candidate))
+        seen = context.verification(candidate)
+        apart_m, bound_m = self._apart(predicted, seen)
         # The larger value is the better one in every stage: what is left of the grant.
         reserve_m, asked_m = bound_m - apart_m, self._thresholds.min_odometry_reserve_m
         outcome = Outcome.PASSED if reserve_m >= asked_m else Outcome.REFUSED
         reason = f"odometry puts the two cameras {apart_m:.1f} m away from that, granted {bound_m:.1f} m"
-        return Verdict(outcome, reserve_m, asked_m, reason, {"odometry": float(reserve_m >= 0)})
+        figures = {"odometry": float(reserve_m >= 0)}
+        turned_rad, granted_rad = _turned_apart_rad(predicted, seen), predicted.rotation_bound_rad + self._slack_rad
+        if outcome is Outcome.PASSED and turned_rad > granted_rad:
+            reason = f"odometry turns the two cameras {math.degrees(turned_rad):.0f} degrees away from that, "
+            reason += f"granted {math.degrees(granted_rad):.0f}"
+            return Verdict(Outcome.REFUSED, -turned_rad, -granted_rad, reason, figures)
+        return Verdict(outcome, reserve_m, asked_m, reason, figures)
 
     def _apart(self, predicted: PredictedMotion, seen: Verification | None) -> tuple[float, float]:
         """Return how far the prediction is from what was seen, and how far it may be, in metres."""
@@ -51,6 +60,12 @@ class OdometryStage:
         spread_m = _SIGMAS * math.sqrt(float(np.trace(seen.covariance[:3, :3])))
         apart_m = float(np.linalg.norm(said - seen.t_match_query.translation))
         return apart_m, predicted.position_bound_m + spread_m + self._thresholds.same_place_m / 2
+
+
+def _turned_apart_rad(predicted: PredictedMotion, seen: Verification | None) -> float:
+    """Return the angle between the turn that odometry says and the one that was seen, none where none was."""
+    said, rotation = predicted.t_match_query.rotation, None if seen is None else seen.rotation
+    return float(np.linalg.norm(rotation_log(said if rotation is None else said @ rotation.T)))
 
 
 class AgreementStage:
@@ -100,12 +115,12 @@ class AgreementStage:
         seen = context.verification(candidate)
         seen_pose = seen.t_match_query if seen is not None and seen.metric else None
         across = closure.t_match_query if closure.metric else None
-        # Without a metric pose the two cameras of a place stand somewhere within same_place_m of each other.
-        unknown = (seen_pose is None) + (across is None)
         predicted = back.t_match_query @ (across or Pose.identity()) @ on.t_match_query
         said = np.zeros(3) if seen_pose is None else seen_pose.translation
         apart_m = float(np.linalg.norm(predicted.translation - said))
-        slack_m = self._thresholds.same_place_m * max(unknown, 0.5)
+        # Without metric poses the two cameras of a place stand within same_place_m of each other. A robot on one way
+        # comes by at about the same distance each time: two such pairs differ by no more than that.
+        slack_m = self._thresholds.same_place_m * (1.0 if seen_pose is None or across is None else 0.5)
         return apart_m <= on.position_bound_m + back.position_bound_m + slack_m
 
 

@@ -18,20 +18,23 @@ class PredictedMotion:
     Attributes:
         t_match_query: Query camera in the match camera.
         position_bound_m: Most that its translation may be off, in metres.
+        rotation_bound_rad: Most that its rotation may be off.
     """
 
     t_match_query: Pose
     position_bound_m: float
+    rotation_bound_rad: float
 
 
 class Odometer:
-    """Adds up the way of the running session as odometry tells it."""
+    """Adds up the way and the turns of the running session as odometry tells them."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         """Begin a session."""
         self._thresholds = thresholds
         self._ids = np.empty(0, np.int64)
         self._travelled_m = np.empty(0)
+        self._turned_rad = np.empty(0)
         self._last: Pose | None = None
 
     @property
@@ -42,6 +45,7 @@ class Odometer:
     def remember(self, keyframe: Keyframe) -> None:
         """Note the next keyframe of the session."""
         self._travelled_m = np.append(self._travelled_m, self.travelled_to_m(keyframe))
+        self._turned_rad = np.append(self._turned_rad, self._turned_to_rad(keyframe))
         self._ids = np.append(self._ids, keyframe.id)
         self._last = keyframe.t_odom_camera or self._last
 
@@ -54,6 +58,13 @@ class Odometer:
             return travelled_m
         return travelled_m + before.distance_m(now)
 
+    def _turned_to_rad(self, keyframe: Keyframe) -> float:
+        """Return the sum of all turns from the session's start to a keyframe that comes next."""
+        if not len(self._ids):
+            return 0.0
+        turned_rad, before, now = float(self._turned_rad[-1]), self._last, keyframe.t_odom_camera
+        return turned_rad if before is None or now is None else turned_rad + before.angle_rad(now)
+
     def predict(self, query: Keyframe, match: Keyframe) -> PredictedMotion | None:
         """Return where odometry puts the query in the match's camera; None if it can't tell.
 
@@ -64,8 +75,9 @@ class Odometer:
         rows = np.searchsorted(self._ids, [match.id, query.id])
         if rows.max(initial=0) >= len(self._ids) or self._ids[rows].tolist() != [match.id, query.id]:
             return None
-        travelled_m = abs(float(np.diff(self._travelled_m[rows])[0]))
+        drift = self._thresholds.odometry_drift
         return PredictedMotion(
             t_match_query=match.t_odom_camera.inverse() @ query.t_odom_camera,
-            position_bound_m=self._thresholds.odometry_drift * travelled_m,
+            position_bound_m=drift * abs(float(np.diff(self._travelled_m[rows])[0])),
+            rotation_bound_rad=drift * abs(float(np.diff(self._turned_rad[rows])[0])),
         )

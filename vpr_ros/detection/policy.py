@@ -76,7 +76,16 @@ class Thresholds:
         50.0, "Geometry stage: two views that are turned farther from each other close no loop.", low=0.0, high=180.0
     )
     odometry_drift: float = setting(
-        0.1, "Odometry stage: most that odometry is off, as a share of the way travelled.", low=0.0, high=1.0
+        0.1,
+        "Odometry stage: most that odometry is off, as a share of the way travelled and of the angle turned.",
+        low=0.0,
+        high=1.0,
+    )
+    max_odometry_turn_deg: float = setting(
+        50.0,
+        "Odometry stage: two views may be turned this far from what odometry says, beside its drift.",
+        low=0.0,
+        high=1000.0,
     )
     same_place_m: float = setting(
         3.0,
@@ -85,6 +94,13 @@ class Thresholds:
     )
     agreement_window: int = setting(
         5, "Agreement stage: closures of the last this many keyframes have a say.", low=0, high=100
+    )
+    best_view_m: float = setting(
+        1.0,
+        "Sequence stage: the keyframe that sees the match best is at most this far away, asked where odometry vouches "
+        "and no metric pose; closures come that much later.",
+        low=0.0,
+        high=1e3,
     )
     min_rerank_score: float = setting(
         0.08,

@@ -40,6 +40,19 @@ class Run:
     is_final: bool
 
 
+@dataclass(frozen=True, slots=True)
+class BestView:
+    """Which of the keyframes around a query sees its match best, by the patches of the two images.
+
+    Attributes:
+        query_id: That keyframe; the query itself where nothing tells.
+        away_m: How far odometry puts it from the query, 0 of the query and the keyframes just beside it.
+    """
+
+    query_id: int
+    away_m: float
+
+
 def best_run(candidate: Candidate, memory: Memory, length: int) -> Run:
     """Return the best run of ``length`` consecutive keyframes that includes the query and passes through the match."""
     sightings, centre = memory.sightings_around(candidate.query.id, length - 1)
@@ -64,6 +77,19 @@ def support(candidate: Candidate, memory: Memory, evidence: Evidence, length: in
         near = (m for m in memory.candidates(query_id + offset) if abs(m - match.id) <= reach)
         strengths.append(max((evidence.strength(query_id + offset, m) for m in near), default=0.0))
     return sum(sorted(strengths)[-_SUPPORTERS:]) / _SUPPORTERS
+
+
+def best_view(candidate: Candidate, memory: Memory, evidence: Evidence, length: int) -> BestView:
+    """Return which keyframe, of the ``length`` - 1 before the query and as many after it, sees the match best."""
+    query, match = candidate.query, candidate.match
+    sightings, _ = memory.sightings_around(query.id, length - 1)
+    around = [s.query for s in sightings if match.id not in s.excluded]
+    scores = {keyframe.id: evidence.rerank_score(keyframe, match) for keyframe in around}
+    best = max(around, key=lambda keyframe: (scores[keyframe.id] or 0.0, keyframe is query), default=query)
+    # Keyframes lie unevenly: the one just beside the query is no other view.
+    if abs(best.id - query.id) <= 1 or best.t_odom_camera is None or query.t_odom_camera is None:
+        return BestView(best.id, 0.0)
+    return BestView(best.id, best.t_odom_camera.distance_m(query.t_odom_camera))
 
 
 def _best_mean(margins: NDArray[np.float32], centre: int, length: int) -> float:

@@ -10,12 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
-from vpr_ros.core import Candidate, Pose
+from vpr_ros.core import Candidate
+from vpr_ros.core.pose import rotation_log
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import UNSEEN, Memory
 from vpr_ros.detection.odometer import Odometer
 from vpr_ros.detection.policy import METRIC_INLIERS, Policy, Thresholds
-from vpr_ros.detection.sequence import Run, best_run, support
+from vpr_ros.detection.sequence import Run, best_run, best_view, support
 from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
@@ -222,16 +223,17 @@ class GeometryStage:
 
 def _turned_rad(seen: Verification) -> float:
     """Return by how much the two views are turned from each other, 0 where geometry can't tell."""
-    if seen.turn is not None:
-        return Pose.from_rotation_translation(seen.turn.rotation, np.zeros(3)).angle_rad(Pose.identity())
-    return 0.0 if seen.t_match_query is None else seen.t_match_query.angle_rad(Pose.identity())
+    return 0.0 if seen.rotation is None else float(np.linalg.norm(rotation_log(seen.rotation)))
 
 
 class SequenceStage:
     """The same loop seen by consecutive keyframes, in an order that a robot can drive.
 
-    Where nothing but looks speaks for a candidate, more is asked: that its own geometry fixes a pose, that geometry
-    holds between the keyframes around it as well, and that no other place looks as much like all of them.
+    Where odometry speaks for a candidate, but no metric pose says how far apart the cameras stand, the match may be
+    seen better from no keyframe that is farther on or back: a place comes into view before the robot is there.
+
+    Where nothing but looks speaks for it, more is asked: that its own geometry fixes a pose, that geometry holds
+    between the keyframes around it as well, and that no other place looks as much like all of them.
     """
 
     name = "sequence"
@@ -242,6 +244,7 @@ class SequenceStage:
         self._threshold = thresholds.min_sequence_margin
         self._inliers = thresholds.min_lone_inliers
         self._support = thresholds.min_support
+        self._best_view_m = thresholds.best_view_m
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether the keyframes around the query see the places around the match, and geometry agrees there."""
@@ -254,9 +257,26 @@ class SequenceStage:
         reason = f"mean margin {run.value:.3f} over {self._length} keyframes in a row"
         if run.value == UNSEEN:
             reason = f"fewer than {self._length} keyframes to look at"
-        if _is_vouched_for(candidate, context):
-            return Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
+        passed = Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
+        seen, odometry = context.verification(candidate), context.found.get("odometry")
+        if seen is not None and seen.metric:
+            return passed
+        if odometry is not None and odometry.outcome is Outcome.PASSED:
+            return self._by_odometry(candidate, context, run, figures) or passed
         return self._alone(candidate, context, run, reason, figures)
+
+    def _by_odometry(
+        self, candidate: Candidate, context: Context, run: Run, figures: Mapping[str, float]
+    ) -> Verdict | None:
+        """Refuse, or let wait, a candidate whose place is seen better from elsewhere, or may yet be."""
+        best = best_view(candidate, context.memory, context.evidence, self._length)
+        where = f"keyframe {best.query_id}, {best.away_m:.1f} m away, sees it best"
+        reason = f"{where}, asked within {self._best_view_m:.1f} m"
+        if best.away_m > self._best_view_m:
+            return Verdict(Outcome.REFUSED, -best.away_m, -self._best_view_m, reason, figures)
+        if not run.is_final:
+            return Verdict(Outcome.WAITING, -best.away_m, -self._best_view_m, f"{reason} so far", figures)
+        return None
 
     def _alone(
         self, candidate: Candidate, context: Context, run: Run, reason: str, figures: Mapping[str, float]
@@ -275,12 +295,6 @@ class SequenceStage:
             reason = f"{reason}, asked {self._threshold:.3f} {alone}"
             return Verdict(may_grow, run.value, self._threshold, reason, figures)
         return Verdict(Outcome.PASSED, run.value, self._threshold, reason, figures, rank_value=run.alignment)
-
-
-def _is_vouched_for(candidate: Candidate, context: Context) -> bool:
-    """Say whether more than the looks of things speaks for a candidate."""
-    odometry, seen = context.found.get("odometry"), context.verification(candidate)
-    return (odometry is not None and odometry.outcome is Outcome.PASSED) or (seen is not None and seen.metric)
 
 
 class ProbabilityStage:

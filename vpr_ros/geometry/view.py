@@ -99,6 +99,13 @@ class Verification:
         return self.kind is Kind.METRIC
 
     @property
+    def rotation(self) -> NDArray[np.float64] | None:
+        """Rotation of the query camera's axes into the match camera's, shape (3, 3); None where nothing tells."""
+        if self.turn is not None:
+            return self.turn.rotation
+        return None if self.t_match_query is None else self.t_match_query.rotation
+
+    @property
     def inliers(self) -> int:
         """Number of matches that agree with the geometry."""
         return int(self.agrees.sum())
