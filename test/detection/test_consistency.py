@@ -271,7 +271,7 @@ def test_by_odometry_a_candidate_across_the_block_is_refused_and_the_place_itsel
 
 def test_the_next_of_many_equal_cells_is_refused_by_the_closures_before_it():
     """Cells 5 m apart: drift over the lap would allow the next one, the way since the last closures does not."""
-    lap = along_x(*range(0, 40)) + along_x(*range(0, 10))
+    lap = along_x(*range(40)) + along_x(*range(10))
     drive = Drive(lap)
     drive.close(42, 2)
     drive.close(43, 3)

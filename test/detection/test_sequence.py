@@ -1,19 +1,14 @@
-"""What the keyframes around a query say of its match."""
+"""What the keyframes around a query, and the way between, say of its match."""
 
 import cv2
 import numpy as np
 import pytest
+from photographed import PhotographedDrive
 
-from vpr_ros.core import Candidate, Frame, Keyframe, Pose
-from vpr_ros.detection.evidence import Evidence
-from vpr_ros.detection.memory import Memory
-from vpr_ros.detection.odometer import Odometer
-from vpr_ros.detection.policy import Thresholds
+from vpr_ros.core import Pose
 from vpr_ros.detection.sequence import best_view
-from vpr_ros.detection.stages import Context, GeometryStage, Outcome, SequenceStage, Verdict
+from vpr_ros.detection.stages import GeometryStage, Outcome, RerankStage, SequenceStage, Verdict
 from vpr_ros.encoders import open_encoder
-from vpr_ros.geometry import GeometryRules
-from vpr_ros.place_map import PlaceMap
 
 ALLOWED = Verdict(Outcome.PASSED, 1.0, 0.0, "odometry allows it")
 # A camera that comes nearer sees the middle of the image larger; at the end it stands where the place was taken.
@@ -28,6 +23,10 @@ def zoomed(image, factor):
     return cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
+def along_x(*metres):
+    return [Pose.from_rotation_translation(np.eye(3), (x, 0, 0)) for x in metres]
+
+
 @pytest.fixture(scope="module")
 def office(images):
     files = sorted((images / "office").glob("*.jpg"))
@@ -39,71 +38,64 @@ def encoder():
     return open_encoder("mixvpr-lite", "onnxruntime")
 
 
-class Approach:
-    """A map whose keyframe 0 is a photograph, and a camera that comes towards the spot, ``count`` keyframes so far."""
+@pytest.fixture
+def approach(encoder, office):
+    """Keyframe 0 is a photograph; a camera comes towards the spot from keyframe 12 on, ``count`` keyframes so far."""
 
-    def __init__(self, encoder, photographs, count=len(ZOOMS), has_odometry=True, **thresholds):
-        self.thresholds = Thresholds(**thresholds)
-        place_map = PlaceMap.in_memory(encoder.recipe)
-        place_map.start_session()
-        self.memory = Memory(place_map, self.thresholds)
-        self.evidence = Evidence(encoder.recipe, place_map, GeometryRules(), patches=True, features=True)
-        self.context = Context(self.memory, Odometer(self.thresholds), self.evidence, {"odometry": ALLOWED})
-        views = [photographs[0], *photographs[2 : FIRST_QUERY + 1]]
-        views += [zoomed(photographs[0], factor) for factor in ZOOMS[:count]]
-        self.keyframes = []
-        for number, view in enumerate(views):
-            encoding = encoder.encode(np.ascontiguousarray(view))
-            keyframe = Keyframe(
-                number,
-                0,
-                number,
-                encoding.descriptor,
-                patches=self.evidence.patches_of(encoding).to_bytes(),
-                features=self.evidence.features_of(Frame(0, 0, view)).to_bytes(),
-                t_odom_camera=Pose.from_xyz_quaternion([number * STEP_M, 0, 0, 0, 0, 0, 1]) if has_odometry else None,
-            )
-            recent = np.arange(max(0, number - 8), number)
-            self.memory.note(self.memory.look(keyframe, recent))
-            place_map.add(keyframe)
-            self.keyframes.append(keyframe)
+    def make(count=5, has_odometry=True, **thresholds):
+        views = [office[0], *office[2 : FIRST_QUERY + 1], *(zoomed(office[0], factor) for factor in ZOOMS[:count])]
+        poses = along_x(*(STEP_M * number for number in range(len(views)))) if has_odometry else [None] * len(views)
+        return PhotographedDrive(encoder, views, poses, **thresholds)
 
-    def candidate(self, query=FIRST_QUERY):
-        return Candidate(self.keyframes[query], self.keyframes[0], 0.9, 0)
-
-    def verdict(self, query=FIRST_QUERY):
-        candidate = self.candidate(query)
-        self.context.found["geometry"] = GeometryStage(self.thresholds).judge(candidate, self.context)
-        return SequenceStage(self.thresholds).judge(candidate, self.context)
-
-    def best_view(self, query=FIRST_QUERY):
-        return best_view(self.candidate(query), self.memory, self.evidence, self.thresholds.sequence_length)
+    return make
 
 
-def test_the_keyframe_that_stands_where_the_place_was_taken_sees_it_best(encoder, office):
-    best = Approach(encoder, office).best_view()
+def verdict_of(drive):
+    candidate = drive.candidate(FIRST_QUERY, 0)
+    geometry = GeometryStage(drive.thresholds).judge(candidate, drive.context)
+    drive.context.found = {"geometry": geometry, "odometry": ALLOWED}
+    return SequenceStage(drive.thresholds).judge(candidate, drive.context)
+
+
+def best_view_of(drive):
+    return best_view(drive.candidate(FIRST_QUERY, 0), drive.memory, drive.evidence, drive.thresholds.sequence_length)
+
+
+def test_the_keyframe_that_stands_where_the_place_was_taken_sees_it_best(approach):
+    best = best_view_of(approach())
 
     assert best.query_id == FIRST_QUERY + 4
     assert best.away_m == pytest.approx(4 * STEP_M)
 
 
-def test_a_place_that_came_into_view_before_the_camera_was_there_is_refused(encoder, office):
-    verdict = Approach(encoder, office).verdict()
+def test_a_place_that_came_into_view_before_the_camera_was_there_is_refused(approach):
+    verdict = verdict_of(approach())
 
     assert verdict.outcome is Outcome.REFUSED
     assert (verdict.value, verdict.threshold) == (pytest.approx(-4 * STEP_M), -1.0)
     assert "keyframe 16, 2.4 m away" in verdict.reason
 
 
-def test_a_query_waits_for_the_keyframes_that_may_see_its_match_better(encoder, office):
+def test_a_query_waits_for_the_keyframes_that_may_see_its_match_better(approach):
     """After two keyframes the best view is just beside the query; the third shows that it lies farther on."""
-    assert Approach(encoder, office, count=2).verdict().outcome is Outcome.WAITING
-    assert Approach(encoder, office, count=3).verdict().outcome is Outcome.REFUSED
+    assert verdict_of(approach(count=2)).outcome is Outcome.WAITING
+    assert verdict_of(approach(count=3)).outcome is Outcome.REFUSED
 
 
-def test_how_far_the_best_view_may_be_is_a_setting(encoder, office):
-    assert Approach(encoder, office, best_view_m=3.0).verdict().outcome is Outcome.PASSED
+def test_how_far_the_best_view_may_be_is_a_setting(approach):
+    assert verdict_of(approach(best_view_m=3.0)).outcome is Outcome.PASSED
 
 
-def test_without_odometry_nothing_is_away(encoder, office):
-    assert Approach(encoder, office, has_odometry=False).best_view().away_m == 0.0
+def test_without_odometry_nothing_is_away(approach):
+    assert best_view_of(approach(has_odometry=False)).away_m == 0.0
+
+
+@pytest.mark.parametrize(("has_odometry", "outcome"), [(True, Outcome.PASSED), (False, Outcome.REFUSED)])
+def test_copies_that_odometry_rules_out_take_no_place_among_the_best(encoder, office, has_odometry, outcome):
+    """Three copies 50 m off look more like the query than the place itself, which it sees from a little nearer."""
+    views = [zoomed(office[0], 1.3), office[0], office[0], office[0], office[0]]
+    poses = along_x(0, 50, 51, 52, 0) if has_odometry else [None] * 5
+    drive = PhotographedDrive(encoder, views, poses, verify_candidates=3)
+    drive.memory.note_candidates(4, (1, 2, 3, 0))
+
+    assert RerankStage(drive.thresholds).judge(drive.candidate(4, 0), drive.context).outcome is outcome

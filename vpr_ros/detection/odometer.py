@@ -65,6 +65,14 @@ class Odometer:
         turned_rad, before, now = float(self._turned_rad[-1]), self._last, keyframe.t_odom_camera
         return turned_rad if before is None or now is None else turned_rad + before.angle_rad(now)
 
+    def rules_out(self, query: Keyframe, match: Keyframe) -> bool:
+        """Say whether two keyframes lie too far apart to show one place, with all the drift odometry may have."""
+        predicted = self.predict(query, match)
+        if predicted is None:
+            return False
+        apart_m = float(np.linalg.norm(predicted.t_match_query.translation))
+        return apart_m > predicted.position_bound_m + self._thresholds.same_place_m
+
     def predict(self, query: Keyframe, match: Keyframe) -> PredictedMotion | None:
         """Return where odometry puts the query in the match's camera; None if it can't tell.
 

@@ -173,11 +173,11 @@ class RerankStage:
         if score < self._threshold:
             reason = f"patches agree to {score:.3f}, asked {self._threshold:.3f}"
             return Verdict(Outcome.REFUSED, score, self._threshold, reason, figures)
-        others = (
-            context.evidence.rerank_score(candidate.query, context.memory.place(other))
-            for other in context.memory.candidates(candidate.query.id)
-        )
-        ranked = sorted((other for other in others if other is not None), reverse=True)
+        places = (context.memory.place(place_id) for place_id in context.memory.candidates(candidate.query.id))
+        # Copies of the place that odometry rules out take nobody's turn.
+        others = (p for p in places if p.id == candidate.match.id or not context.odometer.rules_out(candidate.query, p))
+        scores = (context.evidence.rerank_score(candidate.query, other) for other in others)
+        ranked = sorted((other for other in scores if other is not None), reverse=True)
         least = max(self._threshold, ranked[: self._most][-1])
         outcome = Outcome.PASSED if score >= least else Outcome.REFUSED
         asked = (
