@@ -96,6 +96,6 @@ def test_copies_that_odometry_rules_out_take_no_place_among_the_best(encoder, of
     views = [zoomed(office[0], 1.3), office[0], office[0], office[0], office[0]]
     poses = along_x(0, 50, 51, 52, 0) if has_odometry else [None] * 5
     drive = PhotographedDrive(encoder, views, poses, verify_candidates=3)
-    drive.memory.note_candidates(4, (1, 2, 3, 0))
+    drive.memory.candidates_of(drive.memory.look(drive.keyframes[4], np.array([4])), most=10)
 
     assert RerankStage(drive.thresholds).judge(drive.candidate(4, 0), drive.context).outcome is outcome

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Candidate, Decision, Frame, FrameError, Keyframe, LoopClosure
+from vpr_ros.core import Decision, Frame, FrameError, Keyframe, LoopClosure
 from vpr_ros.core.settings import SettingsError
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.judgement import (
@@ -119,8 +120,8 @@ class LoopDetector:
             self._remember(frame, sighting)
         with clock.step("judge"):
             self._recent_past.remember(keyframe)
-            candidates = tuple(self._candidates(sighting))
-            self._memory.note_candidates(keyframe.id, tuple(candidate.match.id for candidate in candidates))
+            has_left = partial(self._recent_past.has_left, keyframe)
+            candidates = self._memory.candidates_of(sighting, self.settings.thresholds.top_k, has_left)
             self._waiting += [Judgement(candidate, ()) for candidate in candidates]
             decisions, closures = self._judge_waiting()
         return Observation(keyframe, decisions, closures, clock.spent_ms, self._evidence.new_damage())
@@ -182,13 +183,6 @@ class LoopDetector:
         self._memory.note(sighting)
         self._selector.take(frame)
         self._next_id += 1
-
-    def _candidates(self, sighting: Sighting) -> Iterator[Candidate]:
-        """Yield the most similar places that were left before the query came back to them."""
-        pairs = zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True)
-        left = (pair for pair in pairs if self._recent_past.has_left(sighting.query, *pair))
-        for rank, (place_id, cosine) in zip(range(self.settings.thresholds.top_k), left, strict=False):
-            yield Candidate(sighting.query, self.place_map.place(place_id), cosine, rank)
 
     def _judge_waiting(self) -> tuple[tuple[Decision, ...], tuple[LoopClosure, ...]]:
         """Judge all that is open, query by query; a query closes one loop at most, its best."""

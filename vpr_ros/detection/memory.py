@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Keyframe, LoopClosure
+from vpr_ros.core import Candidate, Keyframe, LoopClosure
 from vpr_ros.detection.policy import Thresholds
 from vpr_ros.place_map import PlaceMap
 
@@ -63,7 +65,7 @@ class Memory:
         )
         self._closures = np.empty((0, 2), np.int64)
         self._recent_closures: deque[LoopClosure] = deque(maxlen=_RECENT_CLOSURES)
-        self._candidates: dict[int, tuple[int, ...]] = {}
+        self._judged: dict[int, tuple[Keyframe, ...]] = {}
 
     def look(self, query: Keyframe, excluded: NDArray[np.int64]) -> Sighting:
         """Search the map for ``query``; nothing is remembered yet."""
@@ -94,15 +96,28 @@ class Memory:
         """Return a place of the map."""
         return self.place_map.place(place_id)
 
-    def note_candidates(self, query_id: int, match_ids: tuple[int, ...]) -> None:
-        """Remember which places are judged for a query."""
-        self._candidates[query_id] = match_ids
-        for old in [id_ for id_ in self._candidates if id_ <= query_id - len(self._sightings)]:
-            del self._candidates[old]
+    def candidates_of(
+        self, sighting: Sighting, most: int, may_match: Callable[[int, float], bool] = lambda *_: True
+    ) -> tuple[Candidate, ...]:
+        """Return the places most like a query, and remember them as those that are judged.
 
-    def candidates(self, query_id: int) -> tuple[int, ...]:
+        Args:
+            sighting: What the query saw.
+            most: How many at most.
+            may_match: Says of a place and its cosine whether it may be one.
+        """
+        query = sighting.query
+        pairs = zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True)
+        allowed = islice((pair for pair in pairs if may_match(*pair)), most)
+        candidates = tuple(Candidate(query, self.place(id_), cosine, n) for n, (id_, cosine) in enumerate(allowed))
+        self._judged[query.id] = tuple(candidate.match for candidate in candidates)
+        for old in [id_ for id_ in self._judged if id_ <= query.id - len(self._sightings)]:
+            del self._judged[old]
+        return candidates
+
+    def judged(self, query_id: int) -> tuple[Keyframe, ...]:
         """Return which places are judged for a query."""
-        return self._candidates.get(query_id, ())
+        return self._judged.get(query_id, ())
 
     def close(self, closure: LoopClosure) -> None:
         """Note an accepted closure: from now on the two are one place."""

@@ -67,25 +67,31 @@ class Odometer:
 
     def rules_out(self, query: Keyframe, match: Keyframe) -> bool:
         """Say whether two keyframes lie too far apart to show one place, with all the drift odometry may have."""
-        predicted = self.predict(query, match)
-        if predicted is None:
+        rows = self._rows(query, match)
+        if rows is None or query.t_odom_camera is None or match.t_odom_camera is None:
             return False
-        apart_m = float(np.linalg.norm(predicted.t_match_query.translation))
-        return apart_m > predicted.position_bound_m + self._thresholds.same_place_m
+        apart_m = query.t_odom_camera.distance_m(match.t_odom_camera)
+        return apart_m > self._bound(self._travelled_m, rows) + self._thresholds.same_place_m
 
     def predict(self, query: Keyframe, match: Keyframe) -> PredictedMotion | None:
         """Return where odometry puts the query in the match's camera; None if it can't tell.
 
         It can't across sessions, and not for a keyframe without odometry.
         """
-        if query.session != match.session or query.t_odom_camera is None or match.t_odom_camera is None:
+        rows = self._rows(query, match)
+        if rows is None or query.t_odom_camera is None or match.t_odom_camera is None:
             return None
-        rows = np.searchsorted(self._ids, [match.id, query.id])
-        if rows.max(initial=0) >= len(self._ids) or self._ids[rows].tolist() != [match.id, query.id]:
-            return None
-        drift = self._thresholds.odometry_drift
         return PredictedMotion(
             t_match_query=match.t_odom_camera.inverse() @ query.t_odom_camera,
-            position_bound_m=drift * abs(float(np.diff(self._travelled_m[rows])[0])),
-            rotation_bound_rad=drift * abs(float(np.diff(self._turned_rad[rows])[0])),
+            position_bound_m=self._bound(self._travelled_m, rows),
+            rotation_bound_rad=self._bound(self._turned_rad, rows),
         )
+
+    def _rows(self, query: Keyframe, match: Keyframe) -> NDArray[np.int64] | None:
+        """Return where match and query stand among the session's keyframes; None if one is of another session."""
+        rows = np.searchsorted(self._ids, [match.id, query.id])
+        is_here = query.session == match.session and rows.max(initial=0) < len(self._ids)
+        return rows if is_here and self._ids[rows].tolist() == [match.id, query.id] else None
+
+    def _bound(self, so_far: NDArray[np.float64], rows: NDArray[np.int64]) -> float:
+        return self._thresholds.odometry_drift * abs(float(so_far[rows[1]] - so_far[rows[0]]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Candidate, Frame, Keyframe, LoopClosure, Pose, Relocalization
+from vpr_ros.core import Frame, Keyframe, LoopClosure, Pose, Relocalization
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.judgement import Judgement, closure_of, judge
 from vpr_ros.detection.memory import Memory
@@ -98,14 +98,9 @@ class Relocalizer:
         memory = Memory(self._place_map, thresholds)
         sighting = memory.look(query, _NOTHING_EXCLUDED)
         memory.note(sighting)
-        pairs = list(zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True))[: thresholds.top_k]
-        memory.note_candidates(query.id, tuple(place_id for place_id, _ in pairs))
         context = Context(memory, Odometer(thresholds), evidence)
-        judged = [
-            judge(Candidate(query, memory.place(place_id), cosine, rank), self._stages, context, self._policy)
-            for rank, (place_id, cosine) in enumerate(pairs)
-        ]
-        return judged, evidence.new_damage()
+        candidates = memory.candidates_of(sighting, thresholds.top_k)
+        return [judge(each, self._stages, context, self._policy) for each in candidates], evidence.new_damage()
 
     def _query(self, frame: Frame, evidence: Evidence) -> Keyframe:
         encoding = self._encoder.encode(frame.image)

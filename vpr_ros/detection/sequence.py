@@ -74,8 +74,8 @@ def support(candidate: Candidate, memory: Memory, evidence: Evidence, length: in
     strengths = [0.0] * _SUPPORTERS
     for offset in (*range(1 - length, 0), *range(1, length)):
         reach = 2 * abs(offset) + 1
-        near = (m for m in memory.candidates(query_id + offset) if abs(m - match.id) <= reach)
-        strengths.append(max((evidence.strength(query_id + offset, m) for m in near), default=0.0))
+        near = (m.id for m in memory.judged(query_id + offset) if abs(m.id - match.id) <= reach)
+        strengths.append(max((evidence.strength(query_id + offset, id_) for id_ in near), default=0.0))
     return sum(sorted(strengths)[-_SUPPORTERS:]) / _SUPPORTERS
 
 

@@ -173,10 +173,13 @@ class RerankStage:
         if score < self._threshold:
             reason = f"patches agree to {score:.3f}, asked {self._threshold:.3f}"
             return Verdict(Outcome.REFUSED, score, self._threshold, reason, figures)
-        places = (context.memory.place(place_id) for place_id in context.memory.candidates(candidate.query.id))
         # Copies of the place that odometry rules out take nobody's turn.
-        others = (p for p in places if p.id == candidate.match.id or not context.odometer.rules_out(candidate.query, p))
-        scores = (context.evidence.rerank_score(candidate.query, other) for other in others)
+        rivals = (
+            place
+            for place in context.memory.judged(candidate.query.id)
+            if place.id == candidate.match.id or not context.odometer.rules_out(candidate.query, place)
+        )
+        scores = (context.evidence.rerank_score(candidate.query, place) for place in rivals)
         ranked = sorted((other for other in scores if other is not None), reverse=True)
         least = max(self._threshold, ranked[: self._most][-1])
         outcome = Outcome.PASSED if score >= least else Outcome.REFUSED

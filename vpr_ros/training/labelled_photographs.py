@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Candidate, Frame, Keyframe
+from vpr_ros.core import Frame, Keyframe
 from vpr_ros.detection import Settings
 from vpr_ros.detection.calibration import Label, LabelledCandidate
 from vpr_ros.detection.evidence import Evidence
@@ -80,17 +80,13 @@ class Photographs:
         memory = Memory(self._map, self._settings.thresholds)
         sighting = memory.look(query, hidden)
         memory.note(sighting)
-        found = list(zip(sighting.place_ids.tolist(), sighting.similarities.tolist(), strict=True))
-        found = found[: self._settings.thresholds.top_k]
-        memory.note_candidates(query.id, tuple(place_id for place_id, _ in found))
         context = Context(memory, Odometer(self._settings.thresholds), self._evidence)
-        candidates = []
-        for rank, (place_id, similarity) in enumerate(found):
-            candidate = Candidate(query, memory.place(place_id), similarity, rank)
+        labelled = []
+        for candidate in memory.candidates_of(sighting, self._settings.thresholds.top_k):
             figures = figures_of(dict(judge(candidate, stages, context, UNCALIBRATED).verdicts))
             if "inliers" in figures:
-                candidates.append(LabelledCandidate(figures, _label(view, self._places[place_id])))
-        return candidates
+                labelled.append(LabelledCandidate(figures, _label(view, self._places[candidate.match.id])))
+        return labelled
 
     def _keyframe(self, image: NDArray[np.uint8], keyframe_id: int) -> Keyframe:
         image = np.ascontiguousarray(image)
