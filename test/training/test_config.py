@@ -109,6 +109,13 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"data": {"train": {"kind": "photos"}}}, "expected a list"),
         ({"network": {"backbone": "vgg11"}}, "vgg11"),
         ({"name": "a/b"}, "file name"),
+        ({"loss": {"kind": "cosface", "on_heads": 0.5}}, "proxies"),
+        ({"loss": {"on_joined": -1}}, r"loss\.on_joined is -1"),
+        ({"fitting": {"axes_first": True}}, "projection is 'none'"),
+        (
+            {"network": {"projection": {"kind": "linear"}}, "fitting": {"beside": [1, 2]}},
+            "a number for each of 1 heads",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(over, words):

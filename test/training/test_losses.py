@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from vpr_ros.encoders.models.network_spec import HeadSpec, NetworkSpec, ProjectionSpec
+from vpr_ros.encoders.models.place_network import PlaceNetwork
 from vpr_ros.training.config import LossConfig
 from vpr_ros.training.losses import PlaceLoss
+from vpr_ros.training.trainer import Learner
 
 library = pytest.importorskip("pytorch_metric_learning")
 
@@ -167,3 +170,19 @@ def test_going_down_the_gradient_brings_a_place_together(kind, batch):
         optimizer.step()
 
     assert gap() > before + 0.1
+
+
+def test_heads_with_weights_and_the_joined_heads_may_have_a_say_of_their_own():
+    torch.manual_seed(0)
+    heads = (HeadSpec("mixvpr", dim=16, depth=1), HeadSpec("gem"))
+    network = PlaceNetwork(NetworkSpec("efficientnet-lite0", heads, ProjectionSpec("linear", 8), input_size=64)).eval()
+    images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 0, 1, 1])
+    config = LossConfig(on_heads=0.5, on_joined=0.25)
+    loss = PlaceLoss(config, classes=2, dim=8)
+
+    with torch.inference_mode():
+        value = Learner(network, loss, config, None)([images], labels, labels)
+        found = network.describe([images], None)
+        on = [float(loss(vectors, labels, labels)) for vectors in (found.descriptor, found.joined, found.parts[0])]
+
+    assert float(value) == pytest.approx(on[0] + 0.25 * on[1] + 0.5 * on[2], rel=1e-5)  # GeM has nothing to learn

@@ -12,7 +12,7 @@ from vpr_ros.encoders.models.export import export_network
 from vpr_ros.encoders.models.network_spec import HeadSpec, NetworkSpec, ProjectionSpec
 from vpr_ros.encoders.models.place_network import PlaceNetwork, load_place_network, network_of_values, save_network
 from vpr_ros.training.errors import TrainingError
-from vpr_ros.training.fitted_layers import fit_axes, fit_clusters
+from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside
 from vpr_ros.training.freezing import freeze, set_learning_mode
 
 HEADS = {
@@ -202,6 +202,28 @@ def test_principal_axes_keep_the_most_variance_and_whitening_makes_it_even(white
     np.testing.assert_allclose(projected.mean(axis=0), 0, atol=0.01)
     spread = (1, 1, 1) if whitened else np.sort(mixed.std(axis=0))[::-1][:3]
     np.testing.assert_allclose(projected.std(axis=0), spread, rtol=0.03)
+
+
+def test_a_part_joined_beside_a_projection_adds_its_cosine_to_the_projections():
+    """With as many axes as there are directions nothing is lost: cosines are those of the two vectors side by side."""
+    rng = np.random.default_rng(0)
+    heads = (HeadSpec("average", weight=0.5), HeadSpec("gem", weight=2.0))
+    network = network_of(*heads, projection=ProjectionSpec("linear", dim=224))
+    parts = [rng.normal(size=(400, 112)) for _ in heads]
+    parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
+    joined = (np.concatenate([0.5 * parts[0], 2 * parts[1]], axis=1) / np.hypot(0.5, 2)).astype(np.float32)
+    with torch.no_grad():  # an isometry onto the first part, times its share, so that all projected vectors are as long
+        network.projection.weight.zero_()[:112, :112] = torch.eye(112)
+        network.projection.bias.zero_()
+
+    join_beside(network, joined, (0.0, 0.3))
+
+    with torch.inference_mode():
+        found = torch.nn.functional.normalize(network.projection(torch.from_numpy(joined))).numpy()
+    expected = (parts[0] @ parts[0].T + 0.3**2 * parts[1] @ parts[1].T) / (1 + 0.3**2)
+    np.testing.assert_allclose(found @ found.T, expected, atol=1e-4)
+    strengths = (found**2).mean(axis=0)
+    assert (np.diff(strengths) < 1e-6).all()  # strongest first
 
 
 def test_a_saved_network_comes_back_with_its_recipe(tmp_path):

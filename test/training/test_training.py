@@ -162,6 +162,31 @@ def test_joined_heads_with_principal_axes_come_out_without_any_training(manifest
     assert result.best == 0
 
 
+def test_a_projection_begins_as_axes_and_takes_a_head_beside_it_in_the_end(manifest_folder):
+    network = {
+        "heads": [{"kind": "mixvpr", "dim": 16, "depth": 1}, {"kind": "gem", "map": "last", "weight": 0.7}],
+        "projection": {"kind": "linear", "dim": 8},
+    }
+    over = {"network": network, "loss": {"on_heads": 0.5, "on_joined": 0.25}, "stored_in_half": True}
+    data = {"train": [{"kind": "manifest", "split": "train"}], "validation": [{"kind": "manifest", "split": "val"}]}
+    over |= {"data": data, "epochs": 0, "fitting": {"axes_first": True, "beside": [0, 0.5]}}
+
+    begun = run(manifest_folder, manifest_folder / "begun", **over | {"fitting": {"axes_first": True}})
+    run(manifest_folder, manifest_folder / "joined", **over)
+    learned = run(manifest_folder, manifest_folder / "learned", **over | {"epochs": 1})
+
+    weight, beside = (
+        load_place_network(manifest_folder / name / "small.pt")[0].projection.weight for name in ("begun", "joined")
+    )
+    torch.testing.assert_close(weight @ weight.T, torch.eye(8), atol=1e-4, rtol=0)  # axes, nothing learned yet
+    assert not torch.allclose(beside @ beside.T, torch.eye(8), atol=1e-2)
+    assert begun.exported == begun.epochs[0]
+    assert (manifest_folder / "joined/small.onnx").stat().st_size < (
+        manifest_folder / "joined/small.pt"
+    ).stat().st_size * 0.6
+    assert np.isfinite(learned.epochs[1].loss)
+
+
 def test_a_training_starts_from_weights_of_another(manifest_folder):
     first = manifest_folder / "first"
     run(manifest_folder, first)

@@ -29,6 +29,9 @@ OptimizerKind = Literal["adamw", "sgd"]
 ScheduleKind = Literal["constant", "cosine", "steps"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
+# Losses with a vector for each place of the training set.
+PROXY_LOSSES = ("proxy_nca", "cosface", "arcface")
+
 _T = TypeVar("_T")
 
 
@@ -50,6 +53,8 @@ class LossConfig:
         mining: Triplet: all triplets of a batch, the hardest of each anchor, or those within the margin.
         temperature: NT-Xent.
         scale: Proxy-NCA, CosFace, ArcFace. None takes the usual: 1, 64, 64.
+        on_heads: Weight of the same loss on each head that has weights of its own, beside that on the descriptor.
+        on_joined: Weight of the same loss on the joined heads, before a projection.
     """
 
     kind: LossKind = "multi_similarity"
@@ -64,12 +69,21 @@ class LossConfig:
     mining: TripletMining = "all"
     temperature: float = 0.07
     scale: float | None = None
+    on_heads: float = 0.0
+    on_joined: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values once."""
         _check_words("loss", (("kind", self.kind, LossKind), ("mining", self.mining, TripletMining)))
         for name in ("alpha", "beta", "temperature"):
             _check(getattr(self, name) > 0, f"loss.{name}", getattr(self, name), "above 0")
+        for name in ("on_heads", "on_joined"):
+            _check(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "at least 0")
+        if self.kind in PROXY_LOSSES and (self.on_heads or self.on_joined):
+            raise TrainingError(
+                f"loss.kind is '{self.kind}', whose proxies have the length of the descriptor; expected on_heads and "
+                "on_joined 0, or a loss without proxies"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +187,24 @@ class CacheConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FittingConfig:
+    """What is computed of a linear projection without gradients, from training views.
+
+    Attributes:
+        axes_first: Whether it begins as the principal axes of the joined heads, instead of random weights.
+        beside: Length of each head's part that is joined to the projected vector (of length 1) after the training, one
+            number a head, 0 for none; both are then turned to their strongest axes, as many as the projection has.
+    """
+
+    axes_first: bool = False
+    beside: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        _check(all(length >= 0 for length in self.beside), "fitting.beside", self.beside, "at least 0")
+
+
+@dataclass(frozen=True, slots=True)
 class DataConfig:
     """What is learned from, and what is judged on.
 
@@ -206,6 +238,7 @@ class TrainingConfig:
         schedule: Of the learning rate.
         sampling: Of batches.
         cache: Of the frozen layers' maps.
+        fitting: Of a linear projection, before and after the steps.
         epochs: How many, each of ``sampling.steps`` batches.
         seed: Of all that is drawn.
         precision: ``bf16`` and ``fp16`` run the network in half precision (fp16 on a GPU only).
@@ -214,6 +247,7 @@ class TrainingConfig:
         workers: Processes that make images.
         threads: Processor threads of torch; 0 leaves torch's choice.
         tensorboard: Whether curves are written for TensorBoard.
+        stored_in_half: Whether the ONNX file holds weights as float16, half the size; they run in float32 all the same.
 
     Raises:
         TrainingError: A value that can't be.
@@ -233,6 +267,7 @@ class TrainingConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
+    fitting: FittingConfig = field(default_factory=FittingConfig)
     epochs: int = 10
     seed: int = 0
     precision: Precision = "fp32"
@@ -241,6 +276,7 @@ class TrainingConfig:
     workers: int = 0
     threads: int = 0
     tensorboard: bool = False
+    stored_in_half: bool = False
 
     def __post_init__(self) -> None:
         """Check what concerns more than one group."""
@@ -249,6 +285,18 @@ class TrainingConfig:
         _check(0 <= self.average_decay < 1, "average_decay", self.average_decay, "0 to below 1, such as 0.99")
         _check_words("training", (("precision", self.precision, Precision),))
         _check(bool(self.data.train), "data.train", "empty", "at least one data set")
+        if self.fitting != FittingConfig() and self.network.projection.kind != "linear":
+            raise TrainingError(
+                f"fitting is of a linear projection, and network.projection is '{self.network.projection.kind}'; "
+                "expected kind: linear, or no fitting"
+            )
+        heads = len(self.network.heads)
+        _check(
+            len(self.fitting.beside) in (0, heads),
+            "fitting.beside",
+            self.fitting.beside,
+            f"a number for each of {heads} heads",
+        )
         if self.cache.enabled and not self.freeze_through:
             raise TrainingError(
                 "cache.enabled is true, but nothing is frozen, so there is nothing to keep; expected freeze_through, "

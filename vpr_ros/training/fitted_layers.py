@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def fit_axes(network: PlaceNetwork, descriptors: NDArray[np.float32]) -> None:
     """Set the projection to the principal axes of descriptors, and use it from now on.
 
     Args:
-        network: Its projection is ``pca``; is changed.
+        network: Its projection is changed.
         descriptors: Joined heads of training views, shape (n, joined dim).
 
     Raises:
@@ -71,14 +72,53 @@ def fit_axes(network: PlaceNetwork, descriptors: NDArray[np.float32]) -> None:
         )
     mean = descriptors.mean(axis=0, dtype=np.float64)
     covariance = (descriptors.T @ descriptors).astype(np.float64) / count - np.outer(mean, mean)
-    values, axes = np.linalg.eigh(covariance)
-    strongest = np.argsort(values)[::-1][: spec.dim]
-    rotation = axes[:, strongest].T
+    variances, rotation = _strongest_axes(covariance, spec.dim)
     if spec.whitened:
-        rotation /= np.sqrt(np.maximum(values[strongest], _SMALLEST_VARIANCE))[:, np.newaxis]
-    # The sign of an axis is arbitrary; fixed, so that the same descriptors give the same weights.
-    rotation *= np.sign(rotation[np.arange(len(rotation)), np.abs(rotation).argmax(axis=1)])[:, np.newaxis]
+        rotation /= np.sqrt(np.maximum(variances, _SMALLEST_VARIANCE))[:, np.newaxis]
     with torch.no_grad():
         projection.weight.copy_(torch.from_numpy(rotation))
         projection.bias.copy_(torch.from_numpy(-rotation @ mean))
     network.is_projecting = True
+
+
+def join_beside(network: PlaceNetwork, joined: NDArray[np.float32], lengths: Sequence[float]) -> None:
+    """Join parts of heads to what a trained projection gives, and turn both to their strongest axes.
+
+    The result is one linear map again. It takes the projected vectors as equally long, which they are within some per
+    cent, and keeps the cosines between views: the axes are those of the second moment, about zero and not the mean.
+
+    Args:
+        network: Its projection is ``linear``; is changed.
+        joined: Joined heads of training views, shape (n, joined dim), unit length.
+        lengths: Of each head's part beside a projected vector of length 1; 0 leaves it out.
+    """
+    projection, heads = network.projection, network.spec.heads
+    assert isinstance(projection, nn.Linear)
+    weight = projection.weight.detach().cpu().numpy().astype(np.float64)
+    bias = projection.bias.detach().cpu().numpy().astype(np.float64)
+    usual_length = np.linalg.norm(joined @ weight.T + bias, axis=1).mean()
+    rows, offsets = [weight / usual_length], [bias / usual_length]
+    # A part takes this share of the joined vector's length.
+    shares = np.array([head.weight for head in heads]) / math.hypot(*(head.weight for head in heads))
+    ends = np.cumsum(network.part_dims)
+    for end, dim, share, length in zip(ends, network.part_dims, shares, lengths, strict=True):
+        if length:
+            rows.append(length / share * np.eye(network.joined_dim)[end - dim : end])
+            offsets.append(np.zeros(dim))
+    matrix, offset = np.concatenate(rows), np.concatenate(offsets)
+    both = joined @ matrix.T + offset
+    _, rotation = _strongest_axes(both.T @ both / len(both), projection.out_features)
+    with torch.no_grad():
+        projection.weight.copy_(torch.from_numpy(rotation @ matrix))
+        projection.bias.copy_(torch.from_numpy(rotation @ offset))
+    network.is_projecting = True
+
+
+def _strongest_axes(moment: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest eigenvalues of a symmetric matrix, largest first, and their axes as rows."""
+    values, axes = np.linalg.eigh(moment)
+    strongest = np.argsort(values)[::-1][:count]
+    rotation = axes[:, strongest].T
+    # The sign of an axis is arbitrary; fixed, so that the same descriptors give the same weights.
+    rotation *= np.sign(rotation[np.arange(len(rotation)), np.abs(rotation).argmax(axis=1)])[:, np.newaxis]
+    return values[strongest], rotation

@@ -7,11 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from vpr_ros.training.config import LossConfig
+from vpr_ros.training.config import PROXY_LOSSES, LossConfig
 from vpr_ros.training.errors import TrainingError
-
-# Losses with a vector for each place of the training set.
-PROXY_LOSSES = ("proxy_nca", "cosface", "arcface")
 
 
 class PlaceLoss(nn.Module):

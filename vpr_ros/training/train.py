@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
 from vpr_ros.encoders.models.export import export_network
@@ -24,8 +25,9 @@ from vpr_ros.training.config import TrainingConfig
 from vpr_ros.training.datasets.open_dataset import open_dataset
 from vpr_ros.training.datasets.specs import DataSpec
 from vpr_ros.training.datasets.views import DataSet
+from vpr_ros.training.describing import describe
 from vpr_ros.training.errors import TrainingError
-from vpr_ros.training.fitted_layers import fit_axes, fit_clusters
+from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside
 from vpr_ros.training.freezing import freeze
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.map_cache import MapCache
@@ -143,6 +145,9 @@ class _Training:
         sampler = PlaceSampler(self._learned, config.sampling, config.seed, renderings=renderings, rank=process.rank)
         if not resume and not config.init_from:
             self._fit_clusters()
+            if config.fitting.axes_first:
+                self._network.is_projecting = False
+                fit_axes(self._network, self._training_descriptors(caches[0]))
         trainer = Trainer(
             config,
             self._network,
@@ -195,20 +200,26 @@ class _Training:
 
     def _finish(self, trainer: Trainer, cache: MapCache | None) -> TrainingResult:
         """Fit the last layer, judge what comes out, and write it."""
-        best = best_of(trainer.history)
+        best, network = best_of(trainer.history), self._network
         exported = best
-        if self._network.projection is not None and not self._network.is_projecting:
-            fit_axes(self._network, self._training_descriptors(trainer, cache))
+        if network.projection is not None and (not network.is_projecting or any(self._config.fitting.beside)):
+            network.is_projecting = False
+            joined = self._training_descriptors(cache)
+            if self._config.network.projection.kind == "pca":
+                fit_axes(network, joined)
+            else:
+                join_beside(network, joined, self._config.fitting.beside)
             exported = EpochFigures(best.epoch, best.step, best.loss, best.rate, best.seconds, trainer.judge())
         return self._write(trainer, exported)
 
-    def _training_descriptors(self, trainer: Trainer, cache: MapCache | None) -> np.ndarray:
+    def _training_descriptors(self, cache: MapCache | None) -> NDArray[np.float32]:
         """Return descriptors of training views, half of them plain."""
         rng = np.random.default_rng(self._config.seed)
         views = rng.permutation(len(self._learned))[:_VIEWS_FOR_AXES]
         most = self._config.cache.renderings - 1 if cache is not None else 1
         renderings = np.where(np.arange(len(views)) % 2 == 0, PLAIN, min(1, most))
-        return trainer.describe(self._learned, cache, views, renderings)[0]
+        self._network.to(self._process.device)
+        return describe(self._network, self._learned, cache, self._config.freeze_through, views, renderings)[0]
 
     def _write(self, trainer: Trainer, exported: EpochFigures) -> TrainingResult:
         config, out = self._config, self._out
@@ -216,7 +227,7 @@ class _Training:
         weights = out / f"{config.name}.pt"
         save_network(network, config.name, config.licence, weights)
         recipe = network.recipe(config.name, sha256_of(weights), config.licence)
-        onnx = export_network(network, recipe, out / f"{config.name}.onnx")
+        onnx = export_network(network, recipe, out / f"{config.name}.onnx", stored_in_half=config.stored_in_half)
         corrupt = _write_skipped(out, [self._learned, *([self._judged] if self._judged else [])])
         card = out / f"{config.name}.md"
         write_card(

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vpr_ros.encoders.models.place_network import PlaceNetwork
-from vpr_ros.training.batches import Batch, Batches, maps_of
+from vpr_ros.training.batches import Batch, Batches
 from vpr_ros.training.checkpoint import LAST, Checkpoint
-from vpr_ros.training.config import TrainingConfig
+from vpr_ros.training.config import LossConfig, TrainingConfig
+from vpr_ros.training.describing import describe
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.freezing import set_learning_mode
 from vpr_ros.training.history import Curves, EpochFigures, best_of, history_of_values, history_values, write_table
@@ -27,7 +28,6 @@ from vpr_ros.training.schedule import build_optimizer, rate_factor, set_rate
 from vpr_ros.training.validation import SetFigures, validate
 from vpr_ros.training.weight_average import WeightAverage
 
-_AT_ONCE = 32  # images a pass where nothing is learned
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 OnEpoch = Callable[[EpochFigures], None]
@@ -37,16 +37,24 @@ OnStep = Callable[[int], None]
 class Learner(nn.Module):
     """Network and loss as one module, so that all that learns can be handed to torch's data-parallel wrapper."""
 
-    def __init__(self, network: PlaceNetwork, loss: PlaceLoss, frozen_through: str | None) -> None:
+    def __init__(self, network: PlaceNetwork, loss: PlaceLoss, config: LossConfig, frozen_through: str | None) -> None:
         """Join them; ``frozen_through`` names the stage whose maps come in, None for images."""
         super().__init__()
         self.network = network
         self.loss = loss
+        self._config = config
         self._after = frozen_through
 
     def forward(self, maps: list[Tensor], labels: Tensor, classes: Tensor) -> Tensor:
-        """Return the loss of a batch."""
-        result: Tensor = self.loss(self.network.finish(maps, self._after)[0], labels, classes)
+        """Return the loss of a batch: of the descriptors and, where asked, of heads and joined heads beside them."""
+        found = self.network.describe(maps, self._after)
+        result: Tensor = self.loss(found.descriptor, labels, classes)
+        if self._config.on_joined:
+            result = result + self._config.on_joined * self.loss(found.joined, labels, classes)
+        if self._config.on_heads:
+            for head, part in zip(self.network.heads, found.parts, strict=True):
+                if any(True for _ in head.parameters()):
+                    result = result + self._config.on_heads * self.loss(part, labels, classes)
         return result
 
 
@@ -95,7 +103,7 @@ class Trainer:
         self._process = process
         self._out = out
         self._loss = PlaceLoss(config.loss, classes=classes, dim=_trained_dim(network)).to(process.device)
-        self._learner: nn.Module = Learner(network, self._loss, self._after)
+        self._learner: nn.Module = Learner(network, self._loss, config.loss, self._after)
         self._optimizer = _optimizer_or_refuse(network, self._loss, config)
         if process.count > 1:
             self._learner = nn.parallel.DistributedDataParallel(self._learner)
@@ -150,29 +158,20 @@ class Trainer:
             self.network.load_state_dict(self._best)
         self.network.eval()
 
-    def describe(
-        self, pool: ViewPool, cache: MapCache | None, views: NDArray[np.int64], renderings: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return descriptors (m, dim) of renderings, and which of them there are, with the network as it is."""
-        after = self._config.freeze_through if cache is not None else None
-        parts, there = [np.zeros((0, self.network.dim if self.network.is_projecting else 0), np.float32)], []
-        self.network.eval()
-        for start in range(0, len(views), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
-            maps, read = maps_of(pool, cache, views[some], renderings[some])
-            if len(read):
-                with torch.inference_mode(), self._autocast():
-                    found, _ = self.network.finish([part.to(self._process.device) for part in maps], after)
-                parts.append(found.float().cpu().numpy())
-                there.append(read + start)
-        return np.concatenate(parts[1:] or parts), np.concatenate([np.zeros(0, np.int64), *there])
-
     def judge(self) -> tuple[SetFigures, ...]:
         """Return how well the network as it is finds the judged places."""
         judged = self._judged
         if judged is None:
             return ()
-        return tuple(validate(judged, lambda views, numbers: self.describe(judged, self._judged_cache, views, numbers)))
+        cache, last = self._judged_cache, self._config.freeze_through
+
+        def described(
+            views: NDArray[np.int64], renderings: NDArray[np.int64]
+        ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            with self._autocast():
+                return describe(self.network, judged, cache, last, views, renderings)
+
+        return tuple(validate(judged, described))
 
     def _learn_epoch(self, curves: Curves, on_step: OnStep) -> float:
         """Take one epoch's steps and return the mean loss."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import dacite
 import torch
@@ -23,6 +24,20 @@ from vpr_ros.encoders.weights import sha256_of
 
 _STRIDE_16 = 16
 _UNSET_SHA256 = "0" * 64
+
+
+class Description(NamedTuple):
+    """What the heads give, step by step; all rows have unit length.
+
+    Attributes:
+        parts: Of each head, shape (batch, its dim).
+        joined: The parts times their weights, one after the other, shape (batch, joined dim).
+        descriptor: The joined parts projected, shape (batch, dim); the joined ones where nothing projects.
+    """
+
+    parts: list[Tensor]
+    joined: Tensor
+    descriptor: Tensor
 
 
 class PlaceNetwork(nn.Module):
@@ -47,7 +62,8 @@ class PlaceNetwork(nn.Module):
         }
         self.backbone = facts.build(not spec.needs_last_map)
         self.heads = nn.ModuleList(build_head(h, facts.channels[h.map], sizes[h.map]) for h in spec.heads)
-        self.joined_dim = sum(dim_of(head, facts.channels[head.map]) for head in spec.heads)
+        self.part_dims = tuple(dim_of(head, facts.channels[head.map]) for head in spec.heads)
+        self.joined_dim = sum(self.part_dims)
         projected = spec.projection.kind != "none"
         self.projection = nn.Linear(self.joined_dim, spec.projection.dim) if projected else None
         # Principal axes are not there before they are fitted, and nothing is projected until then.
@@ -104,7 +120,13 @@ class PlaceNetwork(nn.Module):
         """
         last, stride_16 = self._run(maps, after=after, last=self.stage_names[-1])
         assert stride_16 is not None
-        return self._describe({"stride16": stride_16, "last": last}), stride_16
+        return self._describe({"stride16": stride_16, "last": last}).descriptor, stride_16
+
+    def describe(self, maps: Sequence[Tensor], after: str | None) -> Description:
+        """Run the rest, as :meth:`finish` does, and return the descriptor with the steps on the way to it."""
+        last, stride_16 = self._run(maps, after=after, last=self.stage_names[-1])
+        assert stride_16 is not None
+        return self._describe({"stride16": stride_16, "last": last})
 
     def _run(self, maps: Sequence[Tensor], after: str | None, last: str) -> tuple[Tensor, Tensor | None]:
         x = maps[0]
@@ -120,16 +142,14 @@ class PlaceNetwork(nn.Module):
                 stride_16 = x
         return x, stride_16
 
-    def _describe(self, maps: dict[MapName, Tensor]) -> Tensor:
-        parts = [
-            unit_length(head(maps[spec.map])) * spec.weight
-            for head, spec in zip(self.heads, self.spec.heads, strict=True)
-        ]
-        joined = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        joined = unit_length(joined)
+    def _describe(self, maps: dict[MapName, Tensor]) -> Description:
+        specs = self.spec.heads
+        parts = [unit_length(head(maps[spec.map])) for head, spec in zip(self.heads, specs, strict=True)]
+        weighted = [part * spec.weight for part, spec in zip(parts, specs, strict=True)]
+        joined = unit_length(weighted[0] if len(weighted) == 1 else torch.cat(weighted, dim=1))
         if self.projection is None or not self.is_projecting:
-            return joined
-        return unit_length(self.projection(joined))
+            return Description(parts, joined, joined)
+        return Description(parts, joined, unit_length(self.projection(joined)))
 
     def recipe(self, name: str, weights_sha256: str, licence: str) -> Recipe:
         """Return what an encoder of this network expects and is."""
