@@ -6,7 +6,7 @@ import pytest
 from photographed import PhotographedDrive
 
 from vpr_ros.core import Pose
-from vpr_ros.detection.sequence import best_view
+from vpr_ros.detection.sequence import astray_m, best_view
 from vpr_ros.detection.stages import GeometryStage, Outcome, RerankStage, SequenceStage, Verdict
 from vpr_ros.encoders import open_encoder
 
@@ -50,8 +50,8 @@ def approach(encoder, office):
     return make
 
 
-def verdict_of(drive):
-    candidate = drive.candidate(FIRST_QUERY, 0)
+def verdict_of(drive, query=FIRST_QUERY, match=0):
+    candidate = drive.candidate(query, match)
     geometry = GeometryStage(drive.thresholds).judge(candidate, drive.context)
     drive.context.found = {"geometry": geometry, "odometry": ALLOWED}
     return SequenceStage(drive.thresholds).judge(candidate, drive.context)
@@ -88,6 +88,46 @@ def test_how_far_the_best_view_may_be_is_a_setting(approach):
 
 def test_without_odometry_nothing_is_away(approach):
     assert best_view_of(approach(has_odometry=False)).away_m == 0.0
+
+
+@pytest.fixture(scope="module")
+def two_laps(encoder, office):
+    """Keyframes 0 to 8 are photographs, 9 to 17 the same from a little nearer, and 1 is a copy of 4.
+
+    Odometry has drifted by half a metre on the second lap.
+    """
+    first = [zoomed(office[4 if number == 1 else number], 1.05) for number in range(9)]
+    way = [STEP_M * number for number in range(9)]
+    drive = PhotographedDrive(encoder, [*first, *office[:9]], along_x(*way, *(x + 0.5 for x in way)))
+    for query in drive.keyframes[9:]:
+        drive.memory.candidates_of(drive.memory.look(query, np.arange(9, 18)), most=3)
+        for place in drive.memory.judged(query.id):
+            drive.evidence.verification(query, place)
+    return drive
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_a_loop_lies_astray_by_as_much_as_it_differs_from_its_neighbours(two_laps, steps):
+    candidate = two_laps.candidate(13, 4 - steps)
+
+    found = astray_m(candidate, two_laps.memory, two_laps.evidence, two_laps.thresholds.sequence_length)
+
+    assert found == pytest.approx(steps * STEP_M)
+
+
+def test_a_copy_of_the_place_that_lies_beside_the_loop_is_refused(two_laps):
+    verdict = verdict_of(two_laps, query=13, match=1)
+
+    assert verdict.outcome is Outcome.REFUSED
+    assert (verdict.value, verdict.threshold) == (pytest.approx(-3 * STEP_M), -1.0)
+    assert "the keyframes around it see a loop that lies 1.8 m from this one" in verdict.reason
+    assert verdict_of(two_laps, query=13, match=4).outcome is Outcome.PASSED
+
+
+def test_where_too_few_neighbours_see_a_loop_none_is_astray(two_laps):
+    candidate = two_laps.candidate(13, 1)
+
+    assert astray_m(candidate, two_laps.memory, two_laps.evidence, length=2) == 0.0
 
 
 @pytest.mark.parametrize(("has_odometry", "outcome"), [(True, Outcome.PASSED), (False, Outcome.REFUSED)])

@@ -97,8 +97,8 @@ class Thresholds:
     )
     best_view_m: float = setting(
         1.0,
-        "Sequence stage: the keyframe that sees the match best is at most this far away, asked where odometry vouches "
-        "and no metric pose; closures come that much later.",
+        "Sequence stage: the keyframe that sees the match best is at most this far away, and the loop from the one its "
+        "neighbours see, asked where odometry vouches and no metric pose; closures come four keyframes later.",
         low=0.0,
         high=1e3,
     )

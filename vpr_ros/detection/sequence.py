@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.core import Candidate
+from vpr_ros.core import Candidate, Keyframe
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import UNSEEN, Memory, Sighting
 
@@ -90,6 +90,36 @@ def best_view(candidate: Candidate, memory: Memory, evidence: Evidence, length: 
     if abs(best.id - query.id) <= 1 or best.t_odom_camera is None or query.t_odom_camera is None:
         return BestView(best.id, 0.0)
     return BestView(best.id, best.t_odom_camera.distance_m(query.t_odom_camera))
+
+
+def astray_m(candidate: Candidate, memory: Memory, evidence: Evidence, length: int) -> float:
+    """Return how far a pair is from the loop that the keyframes around its query see, by odometry, in metres.
+
+    Each of the ``length`` - 1 keyframes before the query and as many after it stands, by odometry, somewhere from the
+    place that geometry holds best with. Drift hardly changes over so short a way, so that this offset is the same for
+    all of one loop; their median is what the pair's own is compared with. 0 where fewer than three can tell.
+    """
+    offsets = []
+    for query_id in range(candidate.query.id - length + 1, candidate.query.id + length):
+        query = memory.keyframe(query_id)
+        if query is None or query_id == candidate.query.id:
+            continue
+        strengths = [(evidence.strength(query_id, place.id), place) for place in memory.judged(query_id)]
+        strength, place = max(strengths, key=lambda item: item[0], default=(0.0, None))
+        if place is not None and strength > 0 and (offset := _offset_m(query, place)) is not None:
+            offsets.append(offset)
+    own = _offset_m(candidate.query, candidate.match)
+    if own is None or len(offsets) < _SUPPORTERS:
+        return 0.0
+    return float(np.linalg.norm(own - np.median(offsets, axis=0)))
+
+
+def _offset_m(query: Keyframe, place: Keyframe) -> NDArray[np.float64] | None:
+    """Return where odometry puts a query, seen from a place, in its own axes; None where it can't tell."""
+    if query.session != place.session or query.t_odom_camera is None or place.t_odom_camera is None:
+        return None
+    offset: NDArray[np.float64] = query.t_odom_camera.translation - place.t_odom_camera.translation
+    return offset
 
 
 def _best_mean(margins: NDArray[np.float32], centre: int, length: int) -> float:

@@ -16,7 +16,7 @@ from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import UNSEEN, Memory
 from vpr_ros.detection.odometer import Odometer
 from vpr_ros.detection.policy import METRIC_INLIERS, Policy, Thresholds
-from vpr_ros.detection.sequence import Run, best_run, best_view, support
+from vpr_ros.detection.sequence import Run, astray_m, best_run, best_view, support
 from vpr_ros.geometry import Degeneracy, Verification
 
 # A run that is worse than this says no more than that it is bad.
@@ -233,7 +233,8 @@ class SequenceStage:
     """The same loop seen by consecutive keyframes, in an order that a robot can drive.
 
     Where odometry speaks for a candidate, but no metric pose says how far apart the cameras stand, the match may be
-    seen better from no keyframe that is farther on or back: a place comes into view before the robot is there.
+    seen better from no keyframe that is farther on or back: a place comes into view before the robot is there. And the
+    keyframes around the query must see the same loop, not one a few metres beside it.
 
     Where nothing but looks speaks for it, more is asked: that its own geometry fixes a pose, that geometry holds
     between the keyframes around it as well, and that no other place looks as much like all of them.
@@ -271,7 +272,7 @@ class SequenceStage:
     def _by_odometry(
         self, candidate: Candidate, context: Context, run: Run, figures: Mapping[str, float]
     ) -> Verdict | None:
-        """Refuse, or let wait, a candidate whose place is seen better from elsewhere, or may yet be."""
+        """Refuse a candidate whose place is seen better from elsewhere, or that lies astray; let it wait until then."""
         best = best_view(candidate, context.memory, context.evidence, self._length)
         where = f"keyframe {best.query_id}, {best.away_m:.1f} m away, sees it best"
         reason = f"{where}, asked within {self._best_view_m:.1f} m"
@@ -279,6 +280,11 @@ class SequenceStage:
             return Verdict(Outcome.REFUSED, -best.away_m, -self._best_view_m, reason, figures)
         if not run.is_final:
             return Verdict(Outcome.WAITING, -best.away_m, -self._best_view_m, f"{reason} so far", figures)
+        apart_m = astray_m(candidate, context.memory, context.evidence, self._length)
+        if apart_m > self._best_view_m:
+            reason = f"the keyframes around it see a loop that lies {apart_m:.1f} m from this one by odometry, "
+            reason += f"asked within {self._best_view_m:.1f} m"
+            return Verdict(Outcome.REFUSED, -apart_m, -self._best_view_m, reason, figures)
         return None
 
     def _alone(
