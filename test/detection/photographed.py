@@ -11,13 +11,11 @@ from vpr_ros.detection.stages import Context
 from vpr_ros.geometry import GeometryRules
 from vpr_ros.place_map import PlaceMap
 
-RECENT = 8
-
 
 class PhotographedDrive:
     """Keyframes that show the given images (RGB) at the given poses, remembered as the detector remembers them."""
 
-    def __init__(self, encoder, views, t_odom_cameras, **thresholds):
+    def __init__(self, encoder, views, t_odom_cameras, recent=8, **thresholds):
         self.thresholds = Thresholds(**thresholds)
         place_map = PlaceMap.in_memory(encoder.recipe)
         place_map.start_session()
@@ -36,7 +34,7 @@ class PhotographedDrive:
                 features=self.evidence.features_of(Frame(0, 0, view)).to_bytes(),
                 t_odom_camera=pose,
             )
-            self.memory.note(self.memory.look(keyframe, np.arange(max(0, number - RECENT), number)))
+            self.memory.note(self.memory.look(keyframe, np.arange(max(0, number - recent), number)))
             place_map.add(keyframe)
             self.context.odometer.remember(keyframe)
             self.keyframes.append(keyframe)

@@ -133,10 +133,13 @@ class LoopDetector:
         return ended
 
     def finish(self) -> Observation:
-        """Decide what still waits for keyframes that will not come: it is refused."""
-        decisions = tuple(refuse_unfinished(judgement) for judgement in self._waiting)
+        """Decide what still waits for keyframes that will not come: what can't do without them is refused."""
+        self._context.is_over = True
+        decisions, closures = self._judge_waiting()
+        self._context.is_over = False
+        unfinished = tuple(refuse_unfinished(judgement) for judgement in self._waiting)
         self._waiting = []
-        return Observation(decisions=decisions)
+        return Observation(decisions=decisions + unfinished, closures=closures)
 
     def _begin_session(self) -> None:
         if self._is_mapping:

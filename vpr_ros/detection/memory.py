@@ -133,6 +133,18 @@ class Memory:
         """Say whether two places are neighbours in order or space, or linked by closures."""
         return bool(self._is_same_place(np.array([place_id]), other_id, reach)[0])
 
+    def lies_amid(self, candidate: Candidate, reach: int) -> bool:
+        """Say whether the query could have matched the ``reach`` places before its match, and as many behind, as well.
+
+        Those of another session, or of the recent past, it could not.
+        """
+        match = candidate.match
+        around = np.arange(match.id - reach, match.id + reach + 1)
+        if around[0] < 0 or around[-1] >= len(self.place_map):
+            return False
+        is_excluded = np.isin(around, self.sighting(candidate.query.id).excluded)
+        return not is_excluded.any() and bool((self.place_map.sessions_of(around) == match.session).all())
+
     def best_rival(self, sighting: Sighting, match_id: int, extra_keyframes: int = 0) -> Rival:
         """Return the most similar place that is distinct from the match in order and space, and by no closure the same.
 

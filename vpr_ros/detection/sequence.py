@@ -92,12 +92,12 @@ def best_view(candidate: Candidate, memory: Memory, evidence: Evidence, length: 
     return BestView(best.id, best.t_odom_camera.distance_m(query.t_odom_camera))
 
 
-def astray_m(candidate: Candidate, memory: Memory, evidence: Evidence, length: int) -> float:
+def astray_m(candidate: Candidate, memory: Memory, evidence: Evidence, length: int) -> float | None:
     """Return how far a pair is from the loop that the keyframes around its query see, by odometry, in metres.
 
     Each of the ``length`` - 1 keyframes before the query and as many after it stands, by odometry, somewhere from the
     place that geometry holds best with. Drift hardly changes over so short a way, so that this offset is the same for
-    all of one loop; their median is what the pair's own is compared with. 0 where fewer than three can tell.
+    all of one loop; their median is what the pair's own is compared with. None where fewer than three can tell.
     """
     offsets = []
     for query_id in range(candidate.query.id - length + 1, candidate.query.id + length):
@@ -110,7 +110,7 @@ def astray_m(candidate: Candidate, memory: Memory, evidence: Evidence, length: i
             offsets.append(offset)
     own = _offset_m(candidate.query, candidate.match)
     if own is None or len(offsets) < _SUPPORTERS:
-        return 0.0
+        return None
     return float(np.linalg.norm(own - np.median(offsets, axis=0)))
 
 

@@ -66,12 +66,14 @@ class Context:
         memory: The map, the last sightings and closures.
         odometer: The way of the running session.
         evidence: Patches and local features of the two images.
+        is_over: Whether no keyframe will come any more.
         found: Verdicts of the stages before this one, by name.
     """
 
     memory: Memory
     odometer: Odometer
     evidence: Evidence
+    is_over: bool = False
     found: dict[str, Verdict] = field(default_factory=dict)
 
     def verification(self, candidate: Candidate) -> Verification | None:
@@ -272,16 +274,22 @@ class SequenceStage:
     def _by_odometry(
         self, candidate: Candidate, context: Context, run: Run, figures: Mapping[str, float]
     ) -> Verdict | None:
-        """Refuse a candidate whose place is seen better from elsewhere, or that lies astray; let it wait until then."""
+        """Refuse a candidate whose place is seen better from elsewhere, or that lies astray; let it wait until then.
+
+        A session may end before the keyframes come that would tell. Amid places that are known on either side, the
+        nearest of them is the match all the same. Where the stored way begins, nothing nearer stands for what is seen.
+        """
         best = best_view(candidate, context.memory, context.evidence, self._length)
-        where = f"keyframe {best.query_id}, {best.away_m:.1f} m away, sees it best"
-        reason = f"{where}, asked within {self._best_view_m:.1f} m"
+        reason = f"keyframe {best.query_id}, {best.away_m:.1f} m away, sees it best"
         if best.away_m > self._best_view_m:
+            reason = f"{reason}, asked within {self._best_view_m:.1f} m"
             return Verdict(Outcome.REFUSED, -best.away_m, -self._best_view_m, reason, figures)
-        if not run.is_final:
-            return Verdict(Outcome.WAITING, -best.away_m, -self._best_view_m, f"{reason} so far", figures)
         apart_m = astray_m(candidate, context.memory, context.evidence, self._length)
-        if apart_m > self._best_view_m:
+        is_told = apart_m is not None and context.memory.lies_amid(candidate, self._length - 1)
+        if not run.is_final and not (context.is_over and is_told):
+            reason += " so far; keyframes to come will tell whether one sees it better"
+            return Verdict(Outcome.WAITING, -best.away_m, -self._best_view_m, reason, figures)
+        if apart_m is not None and apart_m > self._best_view_m:
             reason = f"the keyframes around it see a loop that lies {apart_m:.1f} m from this one by odometry, "
             reason += f"asked within {self._best_view_m:.1f} m"
             return Verdict(Outcome.REFUSED, -apart_m, -self._best_view_m, reason, figures)
