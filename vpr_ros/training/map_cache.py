@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -77,17 +78,24 @@ class MapCache:
         """
         self._network.eval().to(device)
         rows = np.flatnonzero(self._state == _MISSING)
-        for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            inputs, read = self._pool.inputs(some // self._renderings, some % self._renderings)
-            if len(read):
-                with torch.inference_mode():
-                    parts = self._network.run_through(torch.from_numpy(inputs).to(device), self._last)
-                for kept, part in zip(self._maps, parts, strict=True):
-                    kept[some[read]] = part.float().cpu().numpy()
-            self._state[some] = _UNREADABLE
-            self._state[some[read]] = _DONE
-            on_row(len(some))
+        batches = [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+        # The next views are drawn while the network is busy with these.
+        with ThreadPoolExecutor(1) as artist:
+            drawn = (
+                artist.submit(self._pool.inputs, some // self._renderings, some % self._renderings) for some in batches
+            )
+            coming = next(drawn, None)
+            for some in batches:
+                assert coming is not None
+                (inputs, read), coming = coming.result(), next(drawn, None)
+                if len(read):
+                    with torch.inference_mode():
+                        parts = self._network.run_through(torch.from_numpy(inputs).to(device), self._last)
+                    for kept, part in zip(self._maps, parts, strict=True):
+                        kept[some[read]] = part.float().cpu().numpy()
+                self._state[some] = _UNREADABLE
+                self._state[some[read]] = _DONE
+                on_row(len(some))
         for array in (*self._maps, self._state):
             array.flush()
         self._note_unreadable()
