@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from vpr_ros.geometry.errors import GeometryError
 from vpr_ros.geometry.features import FeatureSet
 
+_ROUNDING = 1e-6  # of a cosine in float32, with room
+
 
 def match_features(query: FeatureSet, match: FeatureSet, *, ratio: float) -> NDArray[np.int64]:
     """Return the mutual nearest neighbours that pass the ratio test from both sides.
@@ -54,6 +56,6 @@ def _nearest(cosines: NDArray[np.float32], ratio: float) -> tuple[NDArray[np.int
     nearest = cosines.argmax(axis=1)
     others = cosines.copy()
     others[rows, nearest] = -1
-    # The squared distance of unit vectors is 2 - 2 cos.
-    is_distinct: NDArray[np.bool_] = 1 - cosines[rows, nearest] < ratio**2 * (1 - others.max(axis=1))
+    # The squared distance of unit vectors is 2 - 2 cos. Equal descriptors differ by rounding, on some processors.
+    is_distinct: NDArray[np.bool_] = 1 - cosines[rows, nearest] + _ROUNDING < ratio**2 * (1 - others.max(axis=1))
     return nearest, is_distinct
