@@ -4,6 +4,7 @@ import csv
 import json
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,6 +161,16 @@ def test_joined_heads_with_principal_axes_come_out_without_any_training(manifest
     recipe = ExportedNetwork.read(manifest_folder / "out" / "small.onnx").recipe
     assert recipe.dim == 6
     assert result.best == 0
+
+
+def test_weights_that_half_precision_is_too_coarse_for_are_stored_whole(manifest_folder, monkeypatch, caplog):
+    monkeypatch.setattr("vpr_ros.encoders.models.export._LEAST_COSINE_IN_HALF", 2.0)
+    network = {"heads": [{"kind": "gem", "map": "last"}, {"kind": "grid", "rows": 1, "columns": 1}]}
+
+    result = run(manifest_folder, manifest_folder / "out", network=network, epochs=0, stored_in_half=True)
+
+    assert "stored in float32 instead" in caplog.text
+    assert Path(result.onnx).stat().st_size > 10e6  # four bytes for each of the backbone's weights
 
 
 def test_a_projection_begins_as_axes_and_takes_a_head_beside_it_in_the_end(manifest_folder):

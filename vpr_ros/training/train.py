@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
 from vpr_ros.encoders.models.export import export_network
 from vpr_ros.encoders.models.place_network import PlaceNetwork, save_network
@@ -43,6 +45,7 @@ _VIEWS_FOR_CLUSTERS, _POSITIONS_FOR_CLUSTERS = 500, 50_000  # The authors'.
 _VIEWS_FOR_AXES = 10_000  # As Patch-NetVLAD takes for its PCA.
 _AT_ONCE = 32
 _SKIPPED = "skipped.csv"
+_LOG = logging.getLogger(__name__)
 
 # From what is counted and how many to a context that yields what is called with how many more are done.
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -230,7 +233,15 @@ class _Training:
         weights = out / f"{config.name}.pt"
         save_network(network, config.name, config.licence, weights)
         recipe = network.recipe(config.name, sha256_of(weights), config.licence)
-        onnx = export_network(network, recipe, out / f"{config.name}.onnx", stored_in_half=config.stored_in_half)
+        target = out / f"{config.name}.onnx"
+        try:
+            onnx = export_network(network, recipe, target, stored_in_half=config.stored_in_half)
+        except EncoderError as error:
+            if not config.stored_in_half:
+                raise
+            # The training must not be lost because half precision is too coarse for its weights.
+            _LOG.warning("stored in float32 instead, twice the size: %s", error)
+            onnx = export_network(network, recipe, target)
         corrupt = _write_skipped(out, [self._learned, *([self._judged] if self._judged else [])])
         card = out / f"{config.name}.md"
         write_card(

@@ -21,7 +21,7 @@ from vpr_ros.encoders.weights import ExportedNetwork
 
 _OPSET = 17
 _LEAST_HALVED = 256  # values; smaller weights, such as biases, stay as they are
-_LEAST_COSINE, _LEAST_COSINE_IN_HALF = 0.99999, 0.999
+_LEAST_COSINE, _LEAST_COSINE_IN_HALF = 0.99999, 0.9999
 
 
 def export_network(network: nn.Module, recipe: Recipe, target: Path, *, stored_in_half: bool = False) -> Path:
