@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from doom_room import predicted_surfaces, room_level
 
 from vpr_ros.core import NS_PER_S
 from vpr_ros.sources.doom_level import for_robot, read_level
@@ -343,42 +344,5 @@ def room():
         is_grey = np.ptp(image, axis=2) < 20
         return np.where(is_grey, 3, np.argmax(image, axis=2))
 
-    with DoomCamera.open("freedoom2.wad", "MAP01", _room_level(), textures) as engine:
-        yield engine, _predicted_surfaces, seen
-
-
-ROOM_HALF, ROOM_HEIGHT = 256, 128  # map units
-
-
-def _room_level():
-    """Return a square room; the engine builds the nodes of a level that has none."""
-    corners = [(-ROOM_HALF, -ROOM_HALF), (-ROOM_HALF, ROOM_HALF), (ROOM_HALF, ROOM_HALF), (ROOM_HALF, -ROOM_HALF)]
-    no_side = 0xFFFF
-    lines = [(k, (k + 1) % 4, 1, 0, 0, k, no_side) for k in range(4)]
-    sides = [
-        b"\0\0\0\0" + b"-".ljust(8, b"\0") * 2 + (b"WALLX", b"WALLY")[k % 2].ljust(8, b"\0") + b"\0\0" for k in range(4)
-    ]
-    sector = (
-        np.array([0, ROOM_HEIGHT], "<i2").tobytes() + b"GROUND\0\0ABOVE\0\0\0" + np.array([255, 0, 0], "<i2").tobytes()
-    )
-    return {
-        "THINGS": np.array([0, 0, 0, 1, 7], "<i2").tobytes(),
-        "LINEDEFS": np.array(lines, "<u2").tobytes(),
-        "SIDEDEFS": b"".join(sides),
-        "VERTEXES": np.array(corners, "<i2").tobytes(),
-        **dict.fromkeys(("SEGS", "SSECTORS", "NODES"), b""),
-        "SECTORS": sector,
-        **dict.fromkeys(("REJECT", "BLOCKMAP"), b""),
-    }
-
-
-def _predicted_surfaces(x, y, floor_z, heading_step, camera):
-    """Return what each pixel of a pinhole camera shows, by cutting its ray with the room's planes."""
-    yaw_rad = heading_step * 2 * np.pi / 8192
-    right, down = (np.arange(640) - camera.cx) / camera.fx, (np.arange(480) - camera.cy) / camera.fy
-    east = np.cos(yaw_rad) + np.sin(yaw_rad) * right
-    north = np.sin(yaw_rad) - np.cos(yaw_rad) * right
-    to_x, to_y = (ROOM_HALF * np.sign(east) - x) / east, (ROOM_HALF * np.sign(north) - y) / north
-    height = 1.2 * (floor_z + 41) - down[:, None] * np.minimum(to_x, to_y)
-    wall = np.where(to_x < to_y, 0, 1)
-    return np.where(height < 0, 2, np.where(height > 1.2 * ROOM_HEIGHT, 3, wall))
+    with DoomCamera.open("freedoom2.wad", "MAP01", room_level(), textures) as engine:
+        yield engine, predicted_surfaces, seen

@@ -6,6 +6,7 @@ Format: the Unofficial Doom Specs 1.666 (M. Fell, 1994), chapters 2 to 4.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,29 @@ _DOORS_BY_TAG = (
 )
 _DOOR_FRAME = 4  # map units an open door keeps below the lowest ceiling beside it, as the game's own doors do
 
+_SKY = b"F_SKY1"  # the ceiling that is none
+
 Level = dict[str, bytes]  # lump name -> its bytes, in the order of LEVEL_LUMPS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloorPlan:
+    """Walls and floors of a level, in metres; n lines, m sectors.
+
+    Attributes:
+        starts_m, ends_m: East and north of each line's ends, shape (n, 2).
+        right, left: Sector on each side, seen from start to end, -1 where there is none, shape (n,).
+        floor_m, ceiling_m: Heights, shape (m,).
+        sky: Whether a sector has the sky for its ceiling, shape (m,).
+    """
+
+    starts_m: NDArray[np.float64]
+    ends_m: NDArray[np.float64]
+    right: NDArray[np.int64]
+    left: NDArray[np.int64]
+    floor_m: NDArray[np.float64]
+    ceiling_m: NDArray[np.float64]
+    sky: NDArray[np.bool_]
 
 
 def read_level(wad: Path, name: str) -> Level:
@@ -90,6 +113,32 @@ def for_robot(level: Level, *, light_gain: float, light_lift: float) -> Level:
     sectors["light"] = np.clip(np.round(sectors["light"] * light_gain + light_lift), 0, 255)
     stay = np.isin(things["kind"], (_PLAYER_START, *_DECORATION))
     return level | {"THINGS": things[stay].tobytes(), "SECTORS": sectors.tobytes()}
+
+
+def floor_plan(level: Level, *, units_per_m: float, height_units_per_m: float) -> FloorPlan:
+    """Return where a level's walls, floors and ceilings are.
+
+    Args:
+        level: As the engine is given it.
+        units_per_m: Map units a metre, along x and y.
+        height_units_per_m: The same of heights.
+    """
+    lines, sectors = np.frombuffer(level["LINEDEFS"], _LINE), np.frombuffer(level["SECTORS"], _SECTOR)
+    corners_m = np.frombuffer(level["VERTEXES"], "<i2").reshape(-1, 2) / units_per_m
+    # One sector more stands for the side that is not there.
+    side_sectors = np.append(np.frombuffer(level["SIDEDEFS"], _SIDE)["sector"].astype(np.int64), -1)
+    right, left = (
+        side_sectors[np.where(lines[side] == _NO_SIDE, -1, lines[side].astype(np.int64))] for side in ("right", "left")
+    )
+    return FloorPlan(
+        starts_m=corners_m[lines["start"]],
+        ends_m=corners_m[lines["end"]],
+        right=right,
+        left=left,
+        floor_m=sectors["floor_z"] / height_units_per_m,
+        ceiling_m=sectors["ceiling_z"] / height_units_per_m,
+        sky=sectors["ceiling"] == _SKY,
+    )
 
 
 def _open_doors(sectors: NDArray[np.void], lines: NDArray[np.void], sides: NDArray[np.void]) -> None:

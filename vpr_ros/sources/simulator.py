@@ -16,18 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Frame, Trajectory
-from vpr_ros.sources.doom_level import for_robot, read_level
+from vpr_ros.sources.doom_depth import LevelDepth
+from vpr_ros.sources.doom_level import floor_plan, for_robot, read_level
 from vpr_ros.sources.simulator_drive import plan_drive
-from vpr_ros.sources.simulator_engine import CAMERA, DoomCamera, doom_folder
+from vpr_ros.sources.simulator_engine import (
+    BUFFER_STEP_M,
+    CAMERA,
+    HEADING_STEPS,
+    HEIGHT_UNITS_PER_M,
+    UNITS_PER_M,
+    DoomCamera,
+    doom_folder,
+)
 from vpr_ros.sources.simulator_routes import Route, RouteFacts, find_route, routes
-from vpr_ros.sources.simulator_sensors import CameraNoise, Exposure, drifting_odometry
+from vpr_ros.sources.simulator_sensors import CameraNoise, Exposure, drifting_odometry, sensed_depth
 from vpr_ros.sources.source import SourceError, SourceOptions
 from vpr_ros.sources.window import window_of_stamps
 
 __all__ = ["RouteFacts", "Simulator", "open_simulator", "routes"]
 
 _SCHEME = "sim:"
-_Number = TypeVar("_Number", int, float)
+_Number = TypeVar("_Number", int, float, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +63,14 @@ _LIGHTS: dict[str, tuple[str, str]] = {  # lamps of the first lap, lamps of the 
 _SKIES = ("SKY1", "SKY2", "SKY3", "SKY4")  # the games' names
 _SKY_SHAPE = (128, 256)
 _STARS = 60
+_BEFORE_THE_WALL = 0.8
 _KEYS = {  # each key of the URI with what it may be
     "laps": "1 to 20",
     "seed": "a whole number from 0",
     "light": ", ".join(_LIGHTS),
     "shift_m": "metres to the left",
     "rate_hz": "1 to 30",
+    "depth": "true or false",
 }
 
 
@@ -72,6 +83,7 @@ class _Wish:
     light: str = "day"
     shift_m: float = 0.0
     rate_hz: float = 10.0
+    depth: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges once."""
@@ -106,11 +118,12 @@ class Simulator:
         # One number of route and seed, so that two routes do not share their noise.
         self._run = zlib.crc32(f"{route.facts.name} {wish.seed}".encode())
         self._drive = plan_drive(route, laps=wish.laps, rate_hz=wish.rate_hz, seed=self._run, shift_m=wish.shift_m)
-        poses = self._drive.t_level_camera()
-        self.truth: Trajectory | None = Trajectory(self._drive.stamps_ns, poses)
-        self.odometry = drifting_odometry(poses, self._run)
+        self._poses = self._drive.t_level_camera()
+        self.truth: Trajectory | None = Trajectory(self._drive.stamps_ns, self._poses)
+        self.odometry = drifting_odometry(self._poses, self._run)
         self._wanted = window_of_stamps(self._drive.stamps_ns.tolist(), len(self._drive), options)
         self._camera: DoomCamera | None = None
+        self._depth: LevelDepth | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -150,7 +163,12 @@ class Simulator:
         level = read_level(doom_folder() / self._route.game_wad, self._route.level_name)
         lit = for_robot(level, light_gain=lamps.gain, light_lift=lamps.lift)
         skies = dict.fromkeys(_SKIES, _night_sky()) if lamps.dark_sky else {}
-        self._camera = DoomCamera.open(self._route.game_wad, self._route.level_name, lit, skies)
+        if self._wish.depth:
+            plan = floor_plan(lit, units_per_m=UNITS_PER_M, height_units_per_m=HEIGHT_UNITS_PER_M)
+            self._depth = LevelDepth(plan, CAMERA)
+        self._camera = DoomCamera.open(
+            self._route.game_wad, self._route.level_name, lit, skies, with_depth=self._wish.depth
+        )
         return self._camera
 
     def _frame(self, camera: DoomCamera, noise: CameraNoise, index: int) -> Frame:
@@ -161,8 +179,17 @@ class Simulator:
             stamp_ns=int(self._drive.stamps_ns[index]),
             image=noise.expose(image, index),
             camera=CAMERA,
+            depth_m=self._depth_m(camera, self._depth, index) if self._depth is not None else None,
             t_odom_camera=self.odometry[index],
         )
+
+    def _depth_m(self, camera: DoomCamera, depth: LevelDepth, index: int) -> NDArray[np.float32]:
+        yaw_rad = self._drive.heading_steps[index] * (2 * np.pi / HEADING_STEPS)
+        depth_m = depth.seen_from(self._poses[index].translation, float(yaw_rad))
+        # Before a wall may stand a picture without a body, a tree or bars: the buffer has it, too coarse to be used.
+        seen_m = camera.depth_buffer() * np.float32(BUFFER_STEP_M)
+        depth_m[seen_m < _BEFORE_THE_WALL * depth_m - 2 * BUFFER_STEP_M] = np.nan
+        return sensed_depth(depth_m, self._run, index)
 
     def close(self) -> None:
         """End the engine, if it runs."""
@@ -182,11 +209,12 @@ class Simulator:
 
 
 def open_simulator(uri: str, options: SourceOptions) -> Simulator:
-    """Return the simulated robot of a URI ``sim:ROUTE[?laps=2&seed=0&light=day&shift_m=0&rate_hz=10]``.
+    """Return the simulated robot of a URI ``sim:ROUTE[?laps=2&seed=0&light=day&shift_m=0&rate_hz=10&depth=false]``.
 
     Args:
         uri: ``sim:`` alone is the default route. The second and later laps are driven ``shift_m`` metres to the left
-            of the first; ``light`` is day, night or night_lap2 (the first lap by day, the later ones by night).
+            of the first; ``light`` is day, night or night_lap2 (the first lap by day, the later ones by night);
+            ``depth`` gives the robot a depth camera.
         options: Only ``from_s`` and ``to_s`` mean something here.
 
     Raises:
@@ -217,6 +245,7 @@ def _wish(query: str) -> _Wish:
         light=texts.get("light", plain.light),
         shift_m=_number(float, "shift_m", texts, plain.shift_m),
         rate_hz=_number(float, "rate_hz", texts, plain.rate_hz),
+        depth=_number(_truth, "depth", texts, plain.depth),
     )
 
 
@@ -224,8 +253,12 @@ def _number(kind: Callable[[str], _Number], key: str, texts: dict[str, str], def
     """Return a key's number, or the default where the key is not given."""
     try:
         return kind(texts[key]) if key in texts else default
-    except ValueError:
+    except (ValueError, KeyError):
         raise SourceError(f"simulated robot: {key} is '{texts[key]}', expected {_KEYS[key]}") from None
+
+
+def _truth(text: str) -> bool:
+    return {"true": True, "false": False}[text]
 
 
 def _night_sky() -> bytes:

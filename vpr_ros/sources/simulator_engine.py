@@ -30,6 +30,9 @@ HEADING_STEPS = 8192  # the renderer's sine table has that many entries a turn; 
 # (docs/simulator.md): pixel (0, 0) is centred on (0, 0), and the horizon lies on row 239.
 CAMERA = Camera(width=640, height=480, fx=320.0, fy=320.0, cx=320.0, cy=239.0)
 
+# One step of the engine's depth buffer, measured against levels' own walls between 4 and 8 m (docs/simulator.md).
+BUFFER_STEP_M = 1 / 4.12
+
 _FIXED_POINT = 65536  # the engine's 16.16 numbers
 # The script runs after the engine has placed the eye over the feet, so the height is a tic late.
 _TICS_A_LOOK = 2
@@ -74,7 +77,9 @@ class DoomCamera:
         self._game = game
 
     @classmethod
-    def open(cls, game_wad: str, level_name: str, level: Level, textures: dict[str, bytes]) -> DoomCamera:
+    def open(
+        cls, game_wad: str, level_name: str, level: Level, textures: dict[str, bytes], *, with_depth: bool = False
+    ) -> DoomCamera:
         """Start the engine in a level.
 
         Args:
@@ -82,6 +87,7 @@ class DoomCamera:
             level_name: Such as ``MAP12`` or ``E1M5``.
             level: The level's lumps, as they are to be.
             textures: PNG files that replace textures of these names.
+            with_depth: Whether ``depth_buffer`` will be asked for.
 
         Raises:
             SourceError: vizdoom is missing or does not start.
@@ -91,6 +97,7 @@ class DoomCamera:
         with tempfile.TemporaryDirectory(prefix="vpr_ros_sim_") as scratch:
             Path(scratch, "level.wad").write_bytes(pack_wad(_patch(level_name, level, textures)))
             game = _configured_game(folder, game_wad, level_name, Path(scratch))
+            game.set_depth_buffer_enabled(with_depth)
             try:
                 game.init()
             except Exception as error:  # the binding's errors have no common root
@@ -131,6 +138,13 @@ class DoomCamera:
                 "something is in the way: use a smaller shift_m"
             )
         return image
+
+    def depth_buffer(self) -> NDArray[np.uint8]:
+        """Return the engine's own depth of the last look, shape (480, 640): steps of ``BUFFER_STEP_M``, 255 for far.
+
+        Decoration and bars are in it.
+        """
+        return np.asarray(self._game.get_state().depth_buffer)
 
     def wait(self, looks: int) -> None:
         """Let pass the time of so many looks, so that blinking lamps go on as if they had been taken."""

@@ -1,4 +1,4 @@
-"""What the simulated robot's sensors add to the truth: noise and cast of the camera, drift of the odometry."""
+"""What the simulated robot's sensors add to the truth: noise of camera and depth camera, drift of the odometry."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ _YAW_RAD_PER_ROOT_RAD = np.deg2rad(0.6)
 _HEIGHT_M_PER_ROOT_M = 0.005
 _SCALE_BIAS = 0.01  # standard deviation over runs: wheels larger or smaller than thought
 _YAW_BIAS_RAD_PER_M = np.deg2rad(0.03)  # standard deviation over runs: one wheel larger than the other
+
+# Axial noise of a structured-light depth camera: Nguyen, Izadi, Lovell, "Modeling Kinect sensor noise for improved 3D
+# reconstruction and tracking" (3DIMPVT 2012), equation 3. It matches windows, so that neighbouring pixels err together.
+_DEPTH_NOISE_M, _DEPTH_NOISE_PER_M, _DEPTH_NOISE_FROM_M = 0.0012, 0.0019, 0.4
+_DEPTH_RANGE_M = (0.4, 8.0)
+_DEPTH_WINDOW_PIXELS = 4
+_DEPTH_EDGE = 1.05  # beside a jump of this ratio one of the two eyes sees nothing
 
 _BANK_PIXELS = 64  # how far the stored noise is larger than an image, to be cut out at ever other places
 
@@ -55,6 +62,26 @@ class CameraNoise:
         noise = self._bank[row : row + image.shape[0], column : column + image.shape[1]]
         recorded = cv2.add(cv2.LUT(image, self._cast), noise, dtype=cv2.CV_8U)  # saturates
         return np.asarray(recorded, dtype=np.uint8)
+
+
+def sensed_depth(depth_m: NDArray[np.float32], seed: int, index: int) -> NDArray[np.float32]:
+    """Return a frame's depth as a depth camera has it: noise that grows with distance, nothing at edges or far away.
+
+    Args:
+        depth_m: The truth, shape (height, width), metres, NaN where there is none.
+        seed: With the frame's number it decides the noise.
+        index: Of the frame.
+    """
+    height, width = depth_m.shape
+    windows = (-(-height // _DEPTH_WINDOW_PIXELS), -(-width // _DEPTH_WINDOW_PIXELS))
+    drawn = np.random.default_rng((seed, 4, index)).standard_normal(windows, np.float32)
+    noise = np.repeat(np.repeat(drawn, _DEPTH_WINDOW_PIXELS, axis=0), _DEPTH_WINDOW_PIXELS, axis=1)[:height, :width]
+    deviation_m = _DEPTH_NOISE_M + _DEPTH_NOISE_PER_M * (depth_m - _DEPTH_NOISE_FROM_M) ** 2
+    whole = np.where(np.isfinite(depth_m), depth_m, np.float32(1e3))
+    around = np.ones((3, 3), np.uint8)
+    is_edge = cv2.dilate(whole, around) > _DEPTH_EDGE * cv2.erode(whole, around)
+    is_seen = (whole >= _DEPTH_RANGE_M[0]) & (whole <= _DEPTH_RANGE_M[1]) & ~is_edge
+    return np.where(is_seen, depth_m + noise * deviation_m, np.float32(np.nan))
 
 
 def drifting_odometry(poses: Sequence[Pose], seed: int) -> tuple[Pose, ...]:
