@@ -13,7 +13,10 @@ from vpr_ros.place_map import PlaceMap
 
 
 class PhotographedDrive:
-    """Keyframes that show the given images (RGB) at the given poses, remembered as the detector remembers them."""
+    """Keyframes that show the given images (RGB) at the given poses, remembered as the detector remembers them.
+
+    A view may also be a whole frame, with camera and depth.
+    """
 
     def __init__(self, encoder, views, t_odom_cameras, recent=8, **thresholds):
         self.thresholds = Thresholds(**thresholds)
@@ -24,14 +27,16 @@ class PhotographedDrive:
         self.context = Context(self.memory, Odometer(self.thresholds), self.evidence)
         self.keyframes = []
         for number, (view, pose) in enumerate(zip(views, t_odom_cameras, strict=True)):
-            encoding = encoder.encode(np.ascontiguousarray(view))
+            frame = view if isinstance(view, Frame) else Frame(0, 0, np.ascontiguousarray(view))
+            encoding = encoder.encode(frame.image)
             keyframe = Keyframe(
                 number,
                 0,
                 number,
                 encoding.descriptor,
                 patches=self.evidence.patches_of(encoding).to_bytes(),
-                features=self.evidence.features_of(Frame(0, 0, view)).to_bytes(),
+                features=self.evidence.features_of(frame).to_bytes(),
+                camera=frame.camera,
                 t_odom_camera=pose,
             )
             self.memory.note(self.memory.look(keyframe, np.arange(max(0, number - recent), number)))

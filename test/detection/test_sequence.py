@@ -1,5 +1,7 @@
 """What the keyframes around a query, and the way between, say of its match."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from vpr_ros.core import Pose
 from vpr_ros.detection.sequence import astray_m, best_view
 from vpr_ros.detection.stages import GeometryStage, Outcome, RerankStage, SequenceStage, Verdict
 from vpr_ros.encoders import open_encoder
+from vpr_ros.sources import SourceOptions, open_source
 
 ALLOWED = Verdict(Outcome.PASSED, 1.0, 0.0, "odometry allows it")
 # A camera that comes nearer sees the middle of the image larger; at the end it stands where the place was taken.
@@ -173,3 +176,38 @@ def test_copies_that_odometry_rules_out_take_no_place_among_the_best(encoder, of
     drive.memory.candidates_of(drive.memory.look(drive.keyframes[4], np.array([4])), most=10)
 
     assert RerankStage(drive.thresholds).judge(drive.candidate(4, 0), drive.context).outcome is outcome
+
+
+@pytest.fixture(scope="module")
+def way_and_return():
+    """Frames with depth of a way of 12 s, a second apart, and then the one just beside its first."""
+    pytest.importorskip("vizdoom")
+    with open_source("sim:office?rate_hz=3&depth=true", SourceOptions(to_s=12)) as robot:
+        frames = list(robot.frames())
+    return [*frames[::3], frames[1]]
+
+
+@pytest.mark.parametrize(
+    ("has_depth", "has_odometry", "outcome", "alone"),
+    [
+        (True, False, Outcome.PASSED, True),
+        (False, False, Outcome.WAITING, False),
+        (True, True, Outcome.PASSED, False),
+        (False, True, Outcome.WAITING, False),
+    ],
+)
+def test_a_metric_pose_waits_for_no_neighbours_but_is_said_to_do_without_them(
+    encoder, way_and_return, has_depth, has_odometry, outcome, alone
+):
+    frames = way_and_return if has_depth else [replace(frame, depth_m=None) for frame in way_and_return]
+    drive = PhotographedDrive(encoder, frames, [frame.t_odom_camera for frame in frames])
+    candidate = drive.candidate(len(frames) - 1, 0)
+    drive.context.found = {"geometry": GeometryStage(drive.thresholds).judge(candidate, drive.context)}
+    if has_odometry:
+        drive.context.found["odometry"] = ALLOWED
+
+    verdict = SequenceStage(drive.thresholds).judge(candidate, drive.context)
+
+    assert drive.context.verification(candidate).metric is has_depth
+    assert verdict.outcome is outcome
+    assert ("metric_alone" in verdict.figures) is alone

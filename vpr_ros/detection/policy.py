@@ -155,11 +155,6 @@ FIGURES: dict[str, str] = {
     "inlier_ratio": "geometry",
     "coverage": "geometry",
 }
-# Log-odds of a metric pose that enough features agree with: two look-alikes seldom agree in size. Not calibrated, and
-# chosen with the figures of fr1_rpy in view (docs/thresholds.md): no
-# labelled recording with depth may be learned from. RTAB-Map's default takes 20 inliers as proof (Vis/MinInliers).
-_METRIC_LOG_ODDS = 3.0
-METRIC_INLIERS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +223,18 @@ class Policy:
             return self.scale(figures).log_odds({**figures, "odometry": 0.0})
         gone = {stage for name, stage in FIGURES.items() if name in self.weights and name not in figures}
         seen = sum(w * figures[name] for name, w in self.weights.items() if FIGURES[name] not in gone)
-        metric = _METRIC_LOG_ODDS * figures.get("metric", 0.0)
-        return self.bias + seen + metric + sum(self.absent.get(stage, 0.0) for stage in gone)
+        return self.bias + seen + sum(self.absent.get(stage, 0.0) for stage in gone)
 
     def threshold(self, target_precision: float, figures: Mapping[str, float]) -> float:
-        """Return the probability from which on the accepted closures among such pairs reach a precision as a whole."""
+        """Return the probability from which on the accepted closures among such pairs reach a precision as a whole.
+
+        That share was counted behind the sequence stage: a pair that a metric pose took past it must reach the
+        precision by itself.
+        """
         if self.scale(figures) is not self:
             return self.scale(figures).threshold(target_precision, {})
+        if figures.get("metric_alone"):
+            return target_precision
         return next((least for least, precision in self.accepted if precision >= target_precision), target_precision)
 
     def probability(self, figures: Mapping[str, float]) -> float:

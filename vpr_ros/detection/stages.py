@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from vpr_ros.core.pose import rotation_log
 from vpr_ros.detection.evidence import Evidence
 from vpr_ros.detection.memory import UNSEEN, Memory
 from vpr_ros.detection.odometer import Odometer
-from vpr_ros.detection.policy import METRIC_INLIERS, Policy, Thresholds
+from vpr_ros.detection.policy import Policy, Thresholds
 from vpr_ros.detection.sequence import Run, astray_m, best_run, best_view, support
 from vpr_ros.geometry import Degeneracy, Verification
 
@@ -215,7 +215,6 @@ class GeometryStage:
             "inlier_ratio": seen.inlier_ratio,
             "coverage": seen.coverage,
             "zoom": seen.zoom,
-            "metric": float(seen.metric and seen.inliers >= METRIC_INLIERS),
         }
         turned_rad = _turned_rad(seen)
         if turned_rad > self._most_turned_rad:
@@ -239,7 +238,8 @@ class SequenceStage:
     keyframes around the query must see the same loop, not one a few metres beside it.
 
     Where nothing but looks speaks for it, more is asked: that its own geometry fixes a pose, that geometry holds
-    between the keyframes around it as well, and that no other place looks as much like all of them.
+    between the keyframes around it as well, and that no other place looks as much like all of them. A metric pose may
+    do without; then the probability stage asks for more.
     """
 
     name = "sequence"
@@ -265,11 +265,14 @@ class SequenceStage:
             reason = f"fewer than {self._length} keyframes to look at"
         passed = Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
         seen, odometry = context.verification(candidate), context.found.get("odometry")
-        if seen is not None and seen.metric:
-            return passed
+        is_located = seen is not None and seen.metric
         if odometry is not None and odometry.outcome is Outcome.PASSED:
-            return self._by_odometry(candidate, context, run, figures) or passed
-        return self._alone(candidate, context, run, reason, figures)
+            return passed if is_located else self._by_odometry(candidate, context, run, figures) or passed
+        alone = self._alone(candidate, context, run, reason, figures)
+        if alone.outcome is Outcome.PASSED or not is_located:
+            return alone
+        # The pose vouches in the neighbours' place. What the probability means without them is known, and asked.
+        return replace(passed, figures={**figures, "metric_alone": 1.0})
 
     def _by_odometry(
         self, candidate: Candidate, context: Context, run: Run, figures: Mapping[str, float]
