@@ -24,6 +24,12 @@ def add_commands(commands: Commands) -> None:
     group = commands.add_parser("bench", help="measure speed against named peers", description=_ABOUT)
     benches = group.add_subparsers(title="benchmarks", metavar="NAME", required=True)
     encode = benches.add_parser("encode", help="an image to a descriptor", description="Time of encoding an image.")
+    gpu = benches.add_parser(
+        "gpu",
+        help="MixVPR-512 on an NVIDIA GPU",
+        description="Time of MixVPR-512 (random weights) on the GPU: plain torch in fp32; ours in fp16, one image and "
+        "sixteen at a time; the least time that its arithmetic and memory allow on this GPU. Needs torch with CUDA.",
+    )
     rerank = benches.add_parser(
         "rerank", help="re-ranking candidates", description="Time of describing and scoring patches."
     )
@@ -39,6 +45,7 @@ def add_commands(commands: Commands) -> None:
     )
     for parser, run in (
         (encode, run_encode),
+        (gpu, run_gpu),
         (rerank, run_rerank),
         (search, run_search),
         (growth, run_growth),
@@ -62,6 +69,24 @@ def run_encode(arguments: argparse.Namespace) -> int:
     name = arguments.encoder or DetectorChoice().encoder
     with progress("images", 0) as advance:
         benchmark = bench_encode(name, arguments.engine or "auto", on_image=advance)
+    return _print(arguments, benchmark)
+
+
+def run_gpu(arguments: argparse.Namespace) -> int:
+    """Measure the GPU.
+
+    Raises:
+        VprError: There is no torch, or no GPU.
+    """
+    from vpr_ros.core import VprError
+
+    try:
+        from vpr_ros.evaluation.benchmark_gpu import bench_gpu
+    except ImportError as error:
+        raise VprError(f"'vpr_ros bench gpu' needs torch with CUDA, which can't be imported ({error})") from error
+
+    with progress("images", 0) as advance:
+        benchmark = bench_gpu(on_image=advance)
     return _print(arguments, benchmark)
 
 

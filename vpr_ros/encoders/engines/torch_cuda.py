@@ -51,14 +51,23 @@ class TorchCuda:
 
     def run(self, network_input: NDArray[np.float32]) -> Encoding:
         """Run the network once; see :class:`~vpr_ros.encoders.engines.engine.Engine`."""
+        return self.run_batch(network_input)[0]
+
+    def run_batch(self, network_inputs: NDArray[np.float32]) -> list[Encoding]:
+        """Run the network on as many preprocessed images as its shape has.
+
+        Raises:
+            EncoderError: torch failed, or it was made for another number; carries its words.
+        """
         try:
-            self._host.copy_(torch.from_numpy(network_input))
+            self._host.copy_(torch.from_numpy(network_inputs))
             self._input.copy_(self._host, non_blocking=True)
             self._graph.replay()
-            descriptor, *rest = (output[0].cpu().numpy() for output in self._outputs)
+            descriptors, *rest = (output.cpu().numpy() for output in self._outputs)
         except RuntimeError as error:
             raise EncoderError(f"torch failed on the GPU: {first_line(error)}") from error
-        return Encoding(descriptor, rest[0] if rest else None)
+        maps = rest[0] if rest else [None] * len(descriptors)
+        return [Encoding(descriptor, feature_map) for descriptor, feature_map in zip(descriptors, maps, strict=True)]
 
     @torch.inference_mode()
     def _record(self, network: torch.nn.Module, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
