@@ -20,7 +20,9 @@ from vpr_ros.encoders.models.folding import fold_batch_norms
 from vpr_ros.encoders.weights import ExportedNetwork
 
 _OPSET = 17
-_LEAST_HALVED = 256  # values; smaller weights, such as biases, stay as they are
+# Values. Rounding the small weights of the first and the depthwise layers costs most of the accuracy and saves 3 % of
+# the size: of mixvpr-lite's descriptors 1e-5 to 3e-5 of cosine with all weights in half, below 1e-6 without those.
+_LEAST_HALVED = 16384
 _LEAST_COSINE, _LEAST_COSINE_IN_HALF = 0.99999, 0.9999
 
 
