@@ -21,6 +21,19 @@ def with_depth_times(view, factor):
     return replace(view, features=view.features.with_depth(view.features.depth_m * factor))
 
 
+def without_depth(view, count):
+    """Return a view that knows no depth at its first keypoints."""
+    depth_m = view.features.depth_m.copy()
+    depth_m[:count] = np.nan
+    return replace(view, features=view.features.with_depth(depth_m))
+
+
+def rows_of(features, rows):
+    """Return some of a view's features."""
+    parts = (features.keypoints[rows], features.descriptors[rows], features.depth_m[rows])
+    return replace(features, keypoints=parts[0], descriptors=parts[1], depth_m=parts[2])
+
+
 class TestMetricPose:
     """Depth in either view makes the pose metric."""
 
@@ -71,6 +84,24 @@ class TestMetricPose:
             for rules in (GeometryRules(), BARE)
         ]
         assert errors[0] < 0.5 * errors[1]
+
+    @pytest.mark.parametrize("turn", [(0, 0, 0), (0, 0.035, 0)])
+    def test_matches_without_depth_agree_where_they_meet_their_epipolar_lines(self, turn):
+        """Of 80 without depth 40 are wrong; a line is met by chance in one of some hundred."""
+        query, match = (without_depth(view, 80) for view in room(count=250).views(noise_px=0.2, outliers=40))
+        found = verify(_read_while_turning(query, turn=np.array(turn)), match)
+        true = len(query.features) - 40
+
+        assert found.metric
+        assert 0.95 * true <= found.inliers <= true + 3
+        assert found.agrees[:40].sum() <= 3
+
+    def test_matches_without_depth_do_not_move_the_pose(self):
+        scene = room(count=250)
+        views = [without_depth(view, 80) for view in scene.views(noise_px=0.5, outliers=60)]
+        fewer = [replace(view, features=rows_of(view.features, slice(80, None))) for view in views]
+
+        assert verify(*views).t_match_query.distance_m(verify(*fewer).t_match_query) < 1e-9
 
     def test_one_plane_and_pure_rotation_are_no_trouble_with_depth(self):
         turned = room(t_match_query=pose(0, 0, 0, turn=(0.0, 0.2, 0.05)))

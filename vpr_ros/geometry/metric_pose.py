@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import Pose
 from vpr_ros.geometry.consensus import camera_pose
-from vpr_ros.geometry.correspondences import Correspondences
+from vpr_ros.geometry.correspondences import Correspondences, ViewPoints
+from vpr_ros.geometry.epipolar import essential_of, sampson
 from vpr_ros.geometry.refinement import MetricFit, refine_metric
 from vpr_ros.geometry.rules import GeometryRules
 
@@ -24,7 +25,7 @@ class MetricPose:
     """What depth made of a pair.
 
     Attributes:
-        agrees: Which matches agree with the pose, shape (n,), bool.
+        agrees: Which matches agree with the pose, those without depth by their epipolar lines, shape (n,), bool.
         fit: Refined pose, None where there is none.
         reason: Why there is no pose; empty where there is one.
     """
@@ -65,7 +66,8 @@ def metric_pose(seen: Correspondences, rules: GeometryRules) -> MetricPose:
         agrees = fit.residual_px < rules.inlier_px
     if agrees.sum() < rules.min_pose_inliers:
         return MetricPose(agrees, None, f"{agrees.sum()} matches agree with a metric pose")
-    return MetricPose(agrees, fit)
+    # What is too far for a depth camera is seen all the same.
+    return MetricPose(agrees | (~has_depth & _meets_epipolar_lines(seen, fit, rules)), fit)
 
 
 def _ransac(seen: Correspondences, rules: GeometryRules) -> tuple[Pose, NDArray[np.bool_]] | None:
@@ -81,6 +83,21 @@ def _ransac(seen: Correspondences, rules: GeometryRules) -> tuple[Pose, NDArray[
     near[np.flatnonzero(rows)[inliers]] = True
     t_other_known = Pose.from_rotation_translation(rotation, translation)
     return (t_other_known.inverse() if from_match else t_other_known), near
+
+
+def _meets_epipolar_lines(seen: Correspondences, fit: MetricFit, rules: GeometryRules) -> NDArray[np.bool_]:
+    essential = essential_of(fit.t_match_query.rotation, fit.t_match_query.translation[None])
+    query, match = (
+        _at_middle_row(view, turn) for view, turn in zip((seen.query, seen.match), fit.turn_rad, strict=True)
+    )
+    off_px, _ = sampson(essential, Correspondences(query, match))
+    return np.asarray(np.abs(off_px[0]) < rules.epipolar_px, np.bool_)
+
+
+def _at_middle_row(view: ViewPoints, turn_rad: NDArray[np.float64]) -> ViewPoints:
+    """Return a view's rays as the camera would have seen them, had it not turned while it read out."""
+    rays = view.rays - view.readout[:, None] * np.cross(view.rays, turn_rad)
+    return replace(view, plane=rays[:, :2] / rays[:, 2:])
 
 
 def _disagreeing_depths(near: Correspondences, t_match_query: Pose) -> str:
