@@ -78,13 +78,13 @@ def test_a_closure_is_accepted_from_the_least_probability_on_that_reaches_the_pr
     assert TWO_STAGES.threshold(0.99, {}) == 0.99
 
 
-def test_a_pair_that_only_a_metric_pose_took_past_the_sequence_must_reach_the_precision_itself():
+def test_a_pair_that_a_metric_pose_spared_the_sequence_margin_must_reach_the_precision_itself():
     aided = Policy("allowed", bias=2.0, weights={}, accepted=((0.7, 0.999),))
     policy = Policy("measured", bias=0.0, weights={}, accepted=((0.6, 0.999),), aided=aided)
 
     assert policy.threshold(0.999, {}) == 0.6
-    assert policy.threshold(0.999, {"metric_alone": 1.0}) == 0.999
-    assert policy.threshold(0.999, {"metric_alone": 1.0, "odometry": 1.0}) == 0.7
+    assert policy.threshold(0.999, {"without_margin": 1.0}) == 0.999
+    assert policy.threshold(0.999, {"without_margin": 1.0, "odometry": 1.0}) == 0.7
 
 
 def test_people_are_told_the_figures_that_weigh():

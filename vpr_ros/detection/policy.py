@@ -228,12 +228,12 @@ class Policy:
     def threshold(self, target_precision: float, figures: Mapping[str, float]) -> float:
         """Return the probability from which on the accepted closures among such pairs reach a precision as a whole.
 
-        That share was counted behind the sequence stage: a pair that a metric pose took past it must reach the
-        precision by itself.
+        That share was counted among pairs whose sequence margin was asked: one that a metric pose spared it must reach
+        the precision by itself.
         """
         if self.scale(figures) is not self:
             return self.scale(figures).threshold(target_precision, {})
-        if figures.get("metric_alone"):
+        if figures.get("without_margin"):
             return target_precision
         return next((least for least, precision in self.accepted if precision >= target_precision), target_precision)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -239,7 +239,7 @@ class SequenceStage:
 
     Where nothing but looks speaks for it, more is asked: that its own geometry fixes a pose, that geometry holds
     between the keyframes around it as well, and that no other place looks as much like all of them. A metric pose may
-    do without; then the probability stage asks for more.
+    do without that margin; then the probability stage asks for more.
     """
 
     name = "sequence"
@@ -265,14 +265,10 @@ class SequenceStage:
             reason = f"fewer than {self._length} keyframes to look at"
         passed = Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
         seen, odometry = context.verification(candidate), context.found.get("odometry")
+        if odometry is None or odometry.outcome is not Outcome.PASSED:
+            return self._alone(candidate, context, run, reason, figures)
         is_located = seen is not None and seen.metric
-        if odometry is not None and odometry.outcome is Outcome.PASSED:
-            return passed if is_located else self._by_odometry(candidate, context, run, figures) or passed
-        alone = self._alone(candidate, context, run, reason, figures)
-        if alone.outcome is Outcome.PASSED or not is_located:
-            return alone
-        # The pose vouches in the neighbours' place. What the probability means without them is known, and asked.
-        return replace(passed, figures={**figures, "metric_alone": 1.0})
+        return passed if is_located else self._by_odometry(candidate, context, run, figures) or passed
 
     def _by_odometry(
         self, candidate: Candidate, context: Context, run: Run, figures: Mapping[str, float]
@@ -312,6 +308,10 @@ class SequenceStage:
             reason = f"geometry of the keyframes around it supports it by {found:.2f}, asked {least:.2f} {alone}"
             return Verdict(may_grow, found, least, reason, figures)
         if run.value < self._threshold:
+            if seen is not None and seen.metric:
+                # Its size agrees, too. What the probability means without a margin is known, and asked.
+                figures = {**figures, "without_margin": 1.0}
+                return Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
             reason = f"{reason}, asked {self._threshold:.3f} {alone}"
             return Verdict(may_grow, run.value, self._threshold, reason, figures)
         return Verdict(Outcome.PASSED, run.value, self._threshold, reason, figures, rank_value=run.alignment)
