@@ -217,3 +217,33 @@ def test_a_metric_pose_spares_the_margin_with_odometry_also_the_support(
     assert drive.context.verification(candidate).metric is has_depth
     assert verdict.outcome is outcome
     assert ("without_margin" in verdict.figures) is without_margin
+
+
+def test_cameras_that_a_metric_pose_puts_too_far_apart_close_no_loop(encoder, way_and_return):
+    """The robot drives ahead, a metre between two keyframes."""
+    drive = PhotographedDrive(encoder, way_and_return[:5], [None] * 5, same_place_m=1.5)
+    near, far = (GeometryStage(drive.thresholds).judge(drive.candidate(4, match), drive.context) for match in (3, 2))
+
+    assert near.outcome is Outcome.PASSED
+    assert far.outcome is Outcome.REFUSED
+    poses = [frame.t_odom_camera for frame in way_and_return]
+    assert far.value == pytest.approx(-poses[4].distance_m(poses[2]), abs=0.05)
+    assert "m apart, at most 1.5 m are one place" in far.reason
+
+
+def test_of_metric_loops_the_poses_are_compared_not_the_places(encoder, way_and_return):
+    """On the return keyframes are twice as near: their places lie up to a metre off, where poses put them does not."""
+    frames = [*way_and_return[:13:2], *way_and_return[13:]]
+    drive = PhotographedDrive(encoder, frames, [frame.t_odom_camera for frame in frames])
+    first = len(frames) - 5
+    for query, place in ((0, 0), (1, 0), (2, 1), (3, 1), (4, 2)):
+        drive.memory.candidates_of(drive.memory.look(drive.keyframes[first + query], np.arange(first, len(frames))), 3)
+        drive.evidence.verification(drive.keyframes[first + query], drive.keyframes[place])
+
+    apart_m = [
+        astray_m(drive.candidate(first + 3, place), drive.memory, drive.evidence, drive.thresholds.sequence_length)
+        for place in (1, 2)
+    ]
+
+    assert apart_m[0] < 0.1
+    assert apart_m[1] > 0.5, "that pair was not looked at, so only its place is known"

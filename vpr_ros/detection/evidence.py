@@ -95,12 +95,13 @@ class Evidence:
         told, self._untold = tuple(self._untold), []
         return told
 
-    def strength(self, query_id: int, match_id: int) -> float:
-        """Return how well geometry held for a pair that was verified before: share of inliers times coverage.
+    def peek(self, query_id: int, match_id: int) -> Verification | None:
+        """Return what geometry said of a pair; None for one that was not looked at: nothing is computed for it."""
+        return self._verifications.peek((query_id, match_id))
 
-        0 for a pair that was not looked at: nothing is computed for it.
-        """
-        seen = self._verifications.peek((query_id, match_id))
+    def strength(self, query_id: int, match_id: int) -> float:
+        """Return how well geometry held for a pair: share of inliers times coverage; 0 if it was not looked at."""
+        seen = self.peek(query_id, match_id)
         return 0.0 if seen is None else seen.inlier_ratio * seen.coverage
 
     def _score(self, query: Keyframe, match: Keyframe) -> float | None:

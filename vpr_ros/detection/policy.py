@@ -89,7 +89,8 @@ class Thresholds:
     )
     same_place_m: float = setting(
         3.0,
-        "Odometry stage: two cameras of one place stand at most this far apart, where no pose says better.",
+        "Geometry stage: two cameras that a metric pose puts farther apart close no loop. Odometry stage: the two of "
+        "one place stand at most this far apart, where no pose says better.",
         low=0.0,
     )
     agreement_window: int = setting(
@@ -98,7 +99,7 @@ class Thresholds:
     best_view_m: float = setting(
         1.0,
         "Sequence stage: the keyframe that sees the match best is at most this far away, and the loop from the one its "
-        "neighbours see, asked where odometry vouches and no metric pose; closures come four keyframes later.",
+        "neighbours see, asked where odometry vouches; closures come four keyframes later.",
         low=0.0,
         high=1e3,
     )
@@ -112,7 +113,7 @@ class Thresholds:
     min_inliers: int = setting(0, "Geometry stage: local features that agree; fewer are refused outright.", low=0)
     min_lone_inliers: int = setting(
         20,
-        "Sequence stage: features that agree, asked where no odometry and no metric pose vouch; fewer fix no pose.",
+        "Sequence stage: features that agree, asked where no odometry vouches; fewer fix no pose.",
         low=0,
     )
     min_sequence_margin: float = setting(
@@ -124,7 +125,7 @@ class Thresholds:
     min_support: float = setting(
         0.25,
         "Sequence stage: share of inliers times their coverage, in the mean of the three best neighbouring keyframes, "
-        "asked where no odometry and no metric pose vouch.",
+        "asked where no odometry vouches.",
         low=0.0,
         high=1.0,
     )

@@ -96,8 +96,9 @@ def astray_m(candidate: Candidate, memory: Memory, evidence: Evidence, length: i
     """Return how far a pair is from the loop that the keyframes around its query see, by odometry, in metres.
 
     Each of the ``length`` - 1 keyframes before the query and as many after it stands, by odometry, somewhere from the
-    place that geometry holds best with. Drift hardly changes over so short a way, so that this offset is the same for
-    all of one loop; their median is what the pair's own is compared with. None where fewer than three can tell.
+    place that geometry holds best with, or from where a metric pose puts it there. Drift hardly changes over so short a
+    way, so that this offset is the same for all of one loop; their median is what the pair's own is compared with. None
+    where fewer than three can tell.
     """
     offsets = []
     for query_id in range(candidate.query.id - length + 1, candidate.query.id + length):
@@ -106,19 +107,22 @@ def astray_m(candidate: Candidate, memory: Memory, evidence: Evidence, length: i
             continue
         strengths = [(evidence.strength(query_id, place.id), place) for place in memory.judged(query_id)]
         strength, place = max(strengths, key=lambda item: item[0], default=(0.0, None))
-        if place is not None and strength > 0 and (offset := _offset_m(query, place)) is not None:
+        if place is not None and strength > 0 and (offset := _offset_m(query, place, evidence)) is not None:
             offsets.append(offset)
-    own = _offset_m(candidate.query, candidate.match)
+    own = _offset_m(candidate.query, candidate.match, evidence)
     if own is None or len(offsets) < _SUPPORTERS:
         return None
     return float(np.linalg.norm(own - np.median(offsets, axis=0)))
 
 
-def _offset_m(query: Keyframe, place: Keyframe) -> NDArray[np.float64] | None:
-    """Return where odometry puts a query, seen from a place, in its own axes; None where it can't tell."""
+def _offset_m(query: Keyframe, place: Keyframe, evidence: Evidence) -> NDArray[np.float64] | None:
+    """Return where odometry puts a query, seen from where its loop puts it; None where it can't tell."""
     if query.session != place.session or query.t_odom_camera is None or place.t_odom_camera is None:
         return None
-    offset: NDArray[np.float64] = query.t_odom_camera.translation - place.t_odom_camera.translation
+    seen, by_loop = evidence.peek(query.id, place.id), place.t_odom_camera
+    if seen is not None and seen.metric and seen.t_match_query is not None:
+        by_loop = by_loop @ seen.t_match_query
+    offset: NDArray[np.float64] = query.t_odom_camera.translation - by_loop.translation
     return offset
 
 

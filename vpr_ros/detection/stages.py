@@ -202,6 +202,7 @@ class GeometryStage:
         """Take the thresholds."""
         self._threshold = thresholds.min_inliers
         self._most_turned_rad = math.radians(thresholds.max_view_angle_deg)
+        self._most_apart_m = thresholds.same_place_m
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict:
         """Ask whether the two images can be two views of one scene."""
@@ -221,6 +222,10 @@ class GeometryStage:
             reason = f"the views are turned by {math.degrees(turned_rad):.0f} degrees, "
             reason += f"at most {math.degrees(self._most_turned_rad):.0f} are one place"
             return Verdict(Outcome.REFUSED, -turned_rad, -self._most_turned_rad, reason, figures)
+        apart_m = _apart_m(seen)
+        if apart_m > self._most_apart_m:
+            reason = f"the cameras stand {apart_m:.1f} m apart, at most {self._most_apart_m:.1f} m are one place"
+            return Verdict(Outcome.REFUSED, -apart_m, -self._most_apart_m, reason, figures)
         outcome = Outcome.PASSED if seen.inliers >= self._threshold else Outcome.REFUSED
         return Verdict(outcome, seen.inliers, self._threshold, f"{seen.reason}; asked {self._threshold}", figures)
 
@@ -230,12 +235,17 @@ def _turned_rad(seen: Verification) -> float:
     return 0.0 if seen.rotation is None else float(np.linalg.norm(rotation_log(seen.rotation)))
 
 
+def _apart_m(seen: Verification) -> float:
+    """Return how far the two cameras stand from each other, 0 where geometry can't tell."""
+    return float(np.linalg.norm(seen.t_match_query.translation)) if seen.metric and seen.t_match_query else 0.0
+
+
 class SequenceStage:
     """The same loop seen by consecutive keyframes, in an order that a robot can drive.
 
-    Where odometry speaks for a candidate, but no metric pose says how far apart the cameras stand, the match may be
-    seen better from no keyframe that is farther on or back: a place comes into view before the robot is there. And the
-    keyframes around the query must see the same loop, not one a few metres beside it.
+    Where odometry speaks for a candidate, the match may be seen better from no keyframe that is farther on or back: a
+    place comes into view before the robot is there. And the keyframes around the query must see the same loop, not one
+    a few metres beside it: textures repeat, and then a metric pose is off by their period.
 
     Where nothing but looks speaks for it, more is asked: that its own geometry fixes a pose, that geometry holds
     between the keyframes around it as well, and that no other place looks as much like all of them. A metric pose may
@@ -264,11 +274,10 @@ class SequenceStage:
         if run.value == UNSEEN:
             reason = f"fewer than {self._length} keyframes to look at"
         passed = Verdict(Outcome.PASSED, run.value, UNSEEN, reason, figures, rank_value=run.alignment)
-        seen, odometry = context.verification(candidate), context.found.get("odometry")
+        odometry = context.found.get("odometry")
         if odometry is None or odometry.outcome is not Outcome.PASSED:
             return self._alone(candidate, context, run, reason, figures)
-        is_located = seen is not None and seen.metric
-        return passed if is_located else self._by_odometry(candidate, context, run, figures) or passed
+        return self._by_odometry(candidate, context, run, figures) or passed
 
     def _by_odometry(
         self, candidate: Candidate, context: Context, run: Run, figures: Mapping[str, float]
