@@ -119,8 +119,6 @@ def _loop_closure_node(context):
             ("~/relocalization", LaunchConfiguration("relocalization")),
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-        # Beside busy processes a BLAS with two threads waits for its second one at every small product of re-ranking.
-        additional_env={"OPENBLAS_NUM_THREADS": "1"},
     )
     return [node]
 

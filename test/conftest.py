@@ -1,8 +1,12 @@
 """What every test may ask for."""
 
+import os
 from pathlib import Path
 
-import pytest
+# As the program and the nodes do, before numpy is loaded (docs/robot.md).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 

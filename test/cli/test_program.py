@@ -55,6 +55,18 @@ def test_help_loads_nothing_heavy():
     assert not HEAVY & {module.split(".")[0] for module in done.stdout.split()}
 
 
+@pytest.mark.parametrize(
+    "load", ["import vpr_ros.nodes", "from vpr_ros.cli.main import main; main(['sources', '--json', '/dev/null'])"]
+)
+def test_numpy_starts_no_thread_that_spins(load):
+    """OpenBLAS starts its threads when numpy is loaded, one less than it takes."""
+    code = f"import os, sys; {load}; import numpy; print(len(os.listdir('/proc/self/task')))"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.split()[-1] == "1"
+
+
 def test_a_wrong_option_is_one_line_and_status_2(vpr_ros):
     done = vpr_ros("loops", "--speed", "9")
 

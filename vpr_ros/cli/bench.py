@@ -52,7 +52,8 @@ def add_commands(commands: Commands) -> None:
         (pipeline, run_pipeline),
     ):
         add_json_option(parser)
-        parser.set_defaults(run=run)
+        # Peers are measured with the threads that they take; the whole path runs as it does on a robot.
+        parser.set_defaults(run=run, many_blas_threads=parser is not pipeline)
     options.add_encoder_options(encode)
     options.add_settings_options(options.add_encoder_options(pipeline))
     pipeline.add_argument(

@@ -88,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if not getattr(arguments, "many_blas_threads", False):
+        # numpy reads it when it is loaded. Its products here are small: a second thread gains nothing, and the time
+        # that it spins while it waits is missing for the network and the features (docs/robot.md).
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from vpr_ros.core import VprError  # here, because it brings numpy, and --help is to be quick
 
     try:

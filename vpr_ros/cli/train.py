@@ -36,7 +36,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where results are written (out of the config)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     add_json_option(parser)
-    parser.set_defaults(run=run_train)
+    parser.set_defaults(run=run_train, many_blas_threads=True)  # principal axes are large products
 
 
 def run_train(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -33,9 +32,7 @@ class NodeProcess:
 
     def __enter__(self) -> NodeProcess:
         """Start it, in a session of its own: a Ctrl-C in the terminal is the parent's alone, who ends it in order."""
-        # Beside busy processes a BLAS with two threads waits for its second one at every small product of re-ranking.
-        environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
-        self._process = subprocess.Popen(self._command, start_new_session=True, env=environment)  # noqa: S603
+        self._process = subprocess.Popen(self._command, start_new_session=True)  # noqa: S603
         return self
 
     @property
