@@ -6,7 +6,7 @@ from pathlib import Path
 # As the program and the nodes do, before numpy is loaded (docs/robot.md).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
