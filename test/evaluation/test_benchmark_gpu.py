@@ -6,8 +6,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="no torch here")
 
 from vpr_ros.encoders import EncoderError  # noqa: E402
-from vpr_ros.evaluation.benchmark_gpu import Speed, Work, bench_gpu, eager, speed_of, work_of  # noqa: E402
+from vpr_ros.evaluation.benchmark_gpu import bench_gpu  # noqa: E402
 from vpr_ros.evaluation.peers.mixvpr_eager import random_mixvpr  # noqa: E402
+from vpr_ros.evaluation.peers.torch_gpu import Speed, Work, eager, speed_of, work_of  # noqa: E402
 
 HAS_GPU = torch.cuda.is_available()
 

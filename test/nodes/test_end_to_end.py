@@ -119,7 +119,7 @@ def test_depth_comes_beside_the_images_and_closures_are_metric_like_those_withou
     recording = shared_data / "fr1_rpy"
     encoder = open_encoder("mixvpr-lite")
     with (
-        open_source(str(recording), SourceOptions(to_s=11.0)) as source,
+        open_source(str(recording), SourceOptions(to_s=13.0)) as source,
         PlaceMap.in_memory(encoder.recipe) as place_map,
     ):
         offline = run_recording(source, LoopDetector(encoder, place_map, Settings()))
@@ -132,7 +132,7 @@ def test_depth_comes_beside_the_images_and_closures_are_metric_like_those_withou
     start(NODE, "--ros-args", *remapped, autostart=True, queue_size=200)
     peer.wait_until_active()
 
-    player = start("bag_player_node", recording, "--to-s", "11", "--rate", "2")
+    player = start("bag_player_node", recording, "--to-s", "13", "--rate", "2")
     peer.spin_until(lambda: figures().get("frames") == str(offline.frames), "all images in diagnostics")
     peer.change("deactivate")
     peer.spin_until(lambda: len(closures) >= len(offline.closures), "all closures")

@@ -80,14 +80,13 @@ def run_gpu(arguments: argparse.Namespace) -> int:
         VprError: There is no torch, or no GPU.
     """
     from vpr_ros.core import VprError
+    from vpr_ros.evaluation.benchmark_gpu import bench_gpu
 
     try:
-        from vpr_ros.evaluation.benchmark_gpu import bench_gpu
+        with progress("images", 0) as advance:
+            benchmark = bench_gpu(on_image=advance)
     except ImportError as error:
         raise VprError(f"'vpr_ros bench gpu' needs torch with CUDA, which can't be imported ({error})") from error
-
-    with progress("images", 0) as advance:
-        benchmark = bench_gpu(on_image=advance)
     return _print(arguments, benchmark)
 
 
