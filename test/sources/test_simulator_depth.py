@@ -65,8 +65,8 @@ def test_two_views_of_a_level_agree_in_depth(name):
     assert np.mean(agreeing) > 0.97
 
 
-def test_the_depth_camera_sees_what_the_colour_camera_sees():
-    """Edges of depth are edges of the image; and the engine's own coarse depth says the same."""
+def test_the_depth_camera_sees_what_the_engine_drew():
+    """The engine's own depth, a quarter of a metre a step, says the same."""
     with open_simulator("sim:depot?laps=1&rate_hz=1&depth=true", OPTIONS) as robot:
         for frame in robot.frames():
             coarse_m = robot._camera.depth_buffer() / 4.12

@@ -63,7 +63,7 @@ _LIGHTS: dict[str, tuple[str, str]] = {  # lamps of the first lap, lamps of the 
 _SKIES = ("SKY1", "SKY2", "SKY3", "SKY4")  # the games' names
 _SKY_SHAPE = (128, 256)
 _STARS = 60
-_BEFORE_THE_WALL = 0.8
+_BEFORE_THE_WALL = 0.8  # share of a wall's depth; what the buffer puts nearer than that stands before the wall
 _KEYS = {  # each key of the URI with what it may be
     "laps": "1 to 20",
     "seed": "a whole number from 0",
@@ -245,7 +245,7 @@ def _wish(query: str) -> _Wish:
         light=texts.get("light", plain.light),
         shift_m=_number(float, "shift_m", texts, plain.shift_m),
         rate_hz=_number(float, "rate_hz", texts, plain.rate_hz),
-        depth=_number(_truth, "depth", texts, plain.depth),
+        depth=_number(_true_or_false, "depth", texts, plain.depth),
     )
 
 
@@ -253,12 +253,14 @@ def _number(kind: Callable[[str], _Number], key: str, texts: dict[str, str], def
     """Return a key's number, or the default where the key is not given."""
     try:
         return kind(texts[key]) if key in texts else default
-    except (ValueError, KeyError):
+    except ValueError:
         raise SourceError(f"simulated robot: {key} is '{texts[key]}', expected {_KEYS[key]}") from None
 
 
-def _truth(text: str) -> bool:
-    return {"true": True, "false": False}[text]
+def _true_or_false(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
 
 
 def _night_sky() -> bytes:
