@@ -6,18 +6,19 @@ import pytest
 from vpr_ros.encoders import EncoderError, export_encoder, open_encoder
 
 
+@pytest.mark.parametrize("is_halved", [False, True])
 @pytest.mark.parametrize(("name", "dim"), [("mixvpr-lite", None), ("mixvpr-lite-128", 128)])
-def test_the_shipped_file_gives_what_one_command_makes_of_the_weights(name, dim, office, tmp_path):
+def test_the_shipped_file_gives_what_one_command_makes_of_the_weights(name, dim, is_halved, office, tmp_path):
     pytest.importorskip("torch")
 
-    made = open_encoder(str(export_encoder("mixvpr-lite", tmp_path, dim=dim)))
+    made = open_encoder(str(export_encoder("mixvpr-lite", tmp_path, dim=dim, stored_in_half=is_halved)))
 
     shipped = open_encoder(name)
     assert made.recipe.name == shipped.recipe.name
     assert made.recipe.dim == shipped.recipe.dim == (dim or 512)
     for image in office:
         ours, theirs = made.encode(image), shipped.encode(image)
-        # The shipped weights are stored in half precision.
+        # The shipped weights are stored in half precision, whatever the made ones are.
         assert _cosine(ours.descriptor, theirs.descriptor) > 0.9999
         assert _cosine(ours.feature_map, theirs.feature_map) > 0.9999
 

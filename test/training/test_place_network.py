@@ -240,6 +240,22 @@ def test_a_saved_network_comes_back_with_its_recipe(tmp_path):
     assert (recipe.name, recipe.dim, recipe.licence, recipe.height) == ("mine", 16, "CC0-1.0", SIZE)
 
 
+def test_large_weights_are_kept_in_half_where_asked_and_small_ones_whole(tmp_path):
+    network = network_of(HEADS["gem"])
+
+    save_network(network, "mine", "CC0-1.0", tmp_path / "whole.pt")
+    save_network(network, "mine", "CC0-1.0", tmp_path / "half.pt", stored_in_half=True)
+    loaded = load_place_network(tmp_path / "half.pt")[0].state_dict()
+
+    assert (tmp_path / "half.pt").stat().st_size < 0.55 * (tmp_path / "whole.pt").stat().st_size
+    for name, value in network.state_dict().items():
+        assert loaded[name].dtype == value.dtype
+        if value.numel() < 16384:
+            assert torch.equal(loaded[name], value)
+        else:
+            torch.testing.assert_close(loaded[name], value, atol=1e-7, rtol=1e-3)
+
+
 def test_a_weights_file_that_is_cut_off_is_refused(tmp_path):
     path = tmp_path / "mine.pt"
     save_network(network_of(HEADS["gem"]), "mine", "CC0-1.0", path)

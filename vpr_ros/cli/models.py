@@ -32,7 +32,7 @@ def add_commands(commands: Commands) -> None:
         description=_EXPORT,
         epilog="examples:\n"
         "  vpr_ros export mixvpr-512 --checkpoint mixvpr.ckpt --out ~/.local/share/vpr_ros/weights\n"
-        "  vpr_ros export mixvpr-lite --dim 128 --out small/\n"
+        "  vpr_ros export mixvpr-lite --dim 128 --stored-in-half --out small/\n"
         "  vpr_ros export mixvpr-512 --precision int8 --images photos --out ~/.local/share/vpr_ros/weights\n"
         "  vpr_ros export mixvpr-512 --engine tensorrt --precision fp16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,6 +72,11 @@ def add_commands(commands: Commands) -> None:
         type=int,
         metavar="N",
         help="keep the first N values, the strongest axes, of an encoder that 'vpr_ros train' made with a projection",
+    )
+    export.add_argument(
+        "--stored-in-half",
+        action="store_true",
+        help="large weights as float16 in the file, half its size; any engine runs them in its own precision",
     )
     export.set_defaults(run=run_export)
 
@@ -113,7 +118,15 @@ def run_export(arguments: argparse.Namespace) -> int:
     if arguments.precision == "int8":
         print(quantize_encoder(arguments.encoder, arguments.images, out, on_step=_say))
     else:
-        print(export_encoder(arguments.encoder, out, arguments.checkpoint, size=arguments.size, dim=arguments.dim))
+        made = export_encoder(
+            arguments.encoder,
+            out,
+            arguments.checkpoint,
+            size=arguments.size,
+            dim=arguments.dim,
+            stored_in_half=arguments.stored_in_half,
+        )
+        print(made)
     return 0
 
 
@@ -136,6 +149,10 @@ def _where_to(arguments: argparse.Namespace) -> Path:
         )
     if arguments.precision == "int8" and arguments.engine == "onnxruntime":
         raise UsageError("--precision int8 is for openvino, but --engine is onnxruntime; leave --engine out")
+    changed = [f"--{name}" for name in ("dim", "size", "stored_in_half") if getattr(arguments, name)]
+    if arguments.precision == "int8" and changed:
+        option = changed[0].replace("_", "-")
+        raise UsageError(f"int8 is made of an ONNX file as it is, so {option} says nothing; export with it first")
     if arguments.precision == "int8" and arguments.images is None:
         raise UsageError("int8 takes its ranges from images like those the robot sees; give --images FOLDER")
     if arguments.out is None:

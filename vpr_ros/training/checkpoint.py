@@ -29,8 +29,8 @@ _KEYS = (
     "best",
     "history",
 )
-# What may differ between the first part of a training and the second: it changes no result, or only says how long.
-_FREE = ("out", "epochs", "workers", "threads", "tensorboard", "patience")
+# What may differ between the first part of a training and the second: it says how long, or comes after the last step.
+_FREE = ("out", "epochs", "workers", "threads", "tensorboard", "patience", "fitting.beside", "stored_in_half")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,13 +126,17 @@ def load_initial(network: PlaceNetwork, path: Path) -> None:
 
 def _refuse_other_config(kept: Mapping[str, Any], given: Mapping[str, Any], path: Path) -> None:
     old, new = _flat(kept), _flat(given)
-    differing = [name for name in sorted(old | new) if old.get(name) != new.get(name) and name not in _FREE]
+    differing = [name for name in sorted(old | new) if old.get(name) != new.get(name) and not _is_free(name)]
     if differing:
         shown = ", ".join(f"{name} {old.get(name)} instead of {new.get(name)}" for name in differing[:3])
         raise TrainingError(
             f"'{path}' is of a training with {shown}; expected the same config: give another --out, or start from its "
             "weights with init_from"
         )
+
+
+def _is_free(name: str) -> bool:
+    return any(name == free or name.startswith(f"{free}.") for free in _FREE)
 
 
 def _flat(values: object, prefix: str = "") -> dict[str, object]:

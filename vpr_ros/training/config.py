@@ -247,7 +247,7 @@ class TrainingConfig:
         workers: Processes that make images.
         threads: Processor threads of torch; 0 leaves torch's choice.
         tensorboard: Whether curves are written for TensorBoard.
-        stored_in_half: Whether the ONNX file holds weights as float16, half the size; they run in float32 all the same.
+        stored_in_half: Whether both weight files hold large weights as float16, half the size; they run in float32.
 
     Raises:
         TrainingError: A value that can't be.

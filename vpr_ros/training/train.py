@@ -15,6 +15,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from vpr_ros.core import Recipe
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
 from vpr_ros.encoders.models.export import export_network
@@ -230,18 +231,14 @@ class _Training:
     def _write(self, trainer: Trainer, exported: EpochFigures) -> TrainingResult:
         config, out = self._config, self._out
         network = self._network.cpu().eval()
-        weights = out / f"{config.name}.pt"
-        save_network(network, config.name, config.licence, weights)
-        recipe = network.recipe(config.name, sha256_of(weights), config.licence)
-        target = out / f"{config.name}.onnx"
         try:
-            onnx = export_network(network, recipe, target, stored_in_half=config.stored_in_half)
+            weights, onnx, recipe = self._store(network, stored_in_half=config.stored_in_half)
         except EncoderError as error:
             if not config.stored_in_half:
                 raise
             # The training must not be lost because half precision is too coarse for its weights.
             _LOG.warning("stored in float32 instead, twice the size: %s", error)
-            onnx = export_network(network, recipe, target)
+            weights, onnx, recipe = self._store(network, stored_in_half=False)
         corrupt = _write_skipped(out, [self._learned, *([self._judged] if self._judged else [])])
         card = out / f"{config.name}.md"
         write_card(
@@ -267,6 +264,18 @@ class _Training:
             exported=exported,
             corrupt=corrupt,
         )
+
+    def _store(self, network: PlaceNetwork, *, stored_in_half: bool) -> tuple[Path, Path, Recipe]:
+        """Write the weights for torch and the ONNX file, and return both with the recipe.
+
+        Raises:
+            EncoderError: The ONNX file does not compute the same.
+        """
+        config, weights = self._config, self._out / f"{self._config.name}.pt"
+        save_network(network, config.name, config.licence, weights, stored_in_half=stored_in_half)
+        recipe = network.recipe(config.name, sha256_of(weights), config.licence)
+        onnx = export_network(network, recipe, self._out / f"{config.name}.onnx", stored_in_half=stored_in_half)
+        return weights, onnx, recipe
 
 
 def _prepare_folder(out: Path, *, resume: bool) -> None:

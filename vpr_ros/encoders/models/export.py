@@ -17,12 +17,9 @@ from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, OnnxR
 from vpr_ros.encoders.engines.torch_cpu import TorchCpu
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.folding import fold_batch_norms
-from vpr_ros.encoders.weights import ExportedNetwork
+from vpr_ros.encoders.weights import LEAST_HALVED, ExportedNetwork
 
 _OPSET = 17
-# Values. Rounding the small weights of the first and the depthwise layers costs most of the accuracy and saves 3 % of
-# the size: of mixvpr-lite's descriptors 1e-5 to 3e-5 of cosine with all weights in half, below 1e-6 without those.
-_LEAST_HALVED = 16384
 _LEAST_COSINE, _LEAST_COSINE_IN_HALF = 0.99999, 0.9999
 
 
@@ -86,7 +83,7 @@ def _store_in_half(path: Path) -> None:
     model = onnx.load_model(path)
     widened = []
     for weight in model.graph.initializer:
-        if weight.data_type == onnx.TensorProto.FLOAT and math.prod(weight.dims) >= _LEAST_HALVED:
+        if weight.data_type == onnx.TensorProto.FLOAT and math.prod(weight.dims) >= LEAST_HALVED:
             name, values = weight.name, onnx.numpy_helper.to_array(weight)
             weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
             widened.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))

@@ -20,7 +20,7 @@ from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, s
 from vpr_ros.encoders.models.gem import unit_length
 from vpr_ros.encoders.models.network_spec import MapName, NetworkSpec
 from vpr_ros.encoders.models.stage import Stage
-from vpr_ros.encoders.weights import sha256_of
+from vpr_ros.encoders.weights import LEAST_HALVED, sha256_of
 
 _STRIDE_16 = 16
 _UNSET_SHA256 = "0" * 64
@@ -219,17 +219,25 @@ def network_of_values(values: object, place: str) -> NetworkSpec:
         raise EncoderError(f"{place}: network does not fit: {error}") from error
 
 
-def save_network(network: PlaceNetwork, name: str, licence: str, path: Path) -> None:
-    """Write a network's weights and spec to a file that :func:`load_place_network` reads; tensors and plain values."""
+def save_network(network: PlaceNetwork, name: str, licence: str, path: Path, *, stored_in_half: bool = False) -> None:
+    """Write a network's weights and spec to a file that :func:`load_place_network` reads; tensors and plain values.
+
+    ``stored_in_half`` writes large weights as float16, half the size; they are widened when the file is loaded.
+    """
     values = {
         "name": name,
         "licence": licence,
         "network": plain(asdict(network.spec)),
-        "state_dict": {n: tensor.detach().cpu().contiguous() for n, tensor in network.state_dict().items()},
+        "state_dict": {n: _stored(tensor, stored_in_half) for n, tensor in network.state_dict().items()},
     }
     unfinished = path.with_suffix(f"{path.suffix}.part")
     torch.save(values, unfinished)
     unfinished.replace(path)
+
+
+def _stored(tensor: Tensor, in_half: bool) -> Tensor:
+    kept = tensor.detach().cpu().contiguous()
+    return kept.half() if in_half and kept.is_floating_point() and kept.numel() >= LEAST_HALVED else kept
 
 
 def load_place_network(path: Path) -> tuple[PlaceNetwork, Recipe]:
