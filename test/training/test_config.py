@@ -109,7 +109,12 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"data": {"train": {"kind": "photos"}}}, "expected a list"),
         ({"network": {"backbone": "vgg11"}}, "vgg11"),
         ({"name": "a/b"}, "file name"),
-        ({"loss": {"kind": "cosface", "on_heads": 0.5}}, "proxies"),
+        ({"loss": {"kind": "cosface", "on_heads": [0.5]}}, "proxies"),
+        (
+            {"loss": {"on_heads": [0.5, 0.5]}},
+            r"loss\.on_heads is \(0\.5, 0\.5\), expected a number for each of 1 heads",
+        ),
+        ({"loss": {"on_heads": [-1]}}, "at least 0"),
         ({"loss": {"on_joined": -1}}, r"loss\.on_joined is -1"),
         ({"fitting": {"axes_first": True}}, "projection is 'none'"),
         (

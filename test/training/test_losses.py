@@ -172,17 +172,19 @@ def test_going_down_the_gradient_brings_a_place_together(kind, batch):
     assert gap() > before + 0.1
 
 
-def test_heads_with_weights_and_the_joined_heads_may_have_a_say_of_their_own():
+@pytest.mark.parametrize("on_heads", [(0.5, 0.0), (0.0, 0.5), (0.5, 0.3)])
+def test_each_head_and_the_joined_heads_may_have_a_say_of_their_own(on_heads):
     torch.manual_seed(0)
     heads = (HeadSpec("mixvpr", dim=16, depth=1), HeadSpec("gem"))
     network = PlaceNetwork(NetworkSpec("efficientnet-lite0", heads, ProjectionSpec("linear", 8), input_size=64)).eval()
     images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 0, 1, 1])
-    config = LossConfig(on_heads=0.5, on_joined=0.25)
+    config = LossConfig(on_heads=on_heads, on_joined=0.25)
     loss = PlaceLoss(config, classes=2, dim=8)
 
     with torch.inference_mode():
         value = Learner(network, loss, config, None)([images], labels, labels)
         found = network.describe([images], None)
-        on = [float(loss(vectors, labels, labels)) for vectors in (found.descriptor, found.joined, found.parts[0])]
+        on = [float(loss(vectors, labels, labels)) for vectors in (found.descriptor, found.joined, *found.parts)]
 
-    assert float(value) == pytest.approx(on[0] + 0.25 * on[1] + 0.5 * on[2], rel=1e-5)  # GeM has nothing to learn
+    wanted = on[0] + 0.25 * on[1] + on_heads[0] * on[2] + on_heads[1] * on[3]
+    assert float(value) == pytest.approx(wanted, rel=1e-5)

@@ -179,7 +179,7 @@ def test_a_projection_begins_as_axes_and_takes_a_head_beside_it_in_the_end(manif
         "heads": [{"kind": "mixvpr", "dim": 16, "depth": 1}, {"kind": "gem", "map": "last", "weight": 0.7}],
         "projection": {"kind": "linear", "dim": 8},
     }
-    over = {"network": network, "loss": {"on_heads": 0.5, "on_joined": 0.25}, "stored_in_half": True}
+    over = {"network": network, "loss": {"on_heads": [0.5, 0.5], "on_joined": 0.25}, "stored_in_half": True}
     data = {"train": [{"kind": "manifest", "split": "train"}], "validation": [{"kind": "manifest", "split": "val"}]}
     over |= {"data": data, "epochs": 0, "fitting": {"axes_first": True, "beside": [0, 0.5]}}
 

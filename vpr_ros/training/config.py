@@ -53,7 +53,8 @@ class LossConfig:
         mining: Triplet: all triplets of a batch, the hardest of each anchor, or those within the margin.
         temperature: NT-Xent.
         scale: Proxy-NCA, CosFace, ArcFace. None takes the usual: 1, 64, 64.
-        on_heads: Weight of the same loss on each head that has weights of its own, beside that on the descriptor.
+        on_heads: Weight of the same loss on each head, beside that on the descriptor, one number a head; a head
+            without weights of its own teaches the backbone. Empty for none.
         on_joined: Weight of the same loss on the joined heads, before a projection.
     """
 
@@ -69,7 +70,7 @@ class LossConfig:
     mining: TripletMining = "all"
     temperature: float = 0.07
     scale: float | None = None
-    on_heads: float = 0.0
+    on_heads: tuple[float, ...] = ()
     on_joined: float = 0.0
 
     def __post_init__(self) -> None:
@@ -77,9 +78,9 @@ class LossConfig:
         _check_words("loss", (("kind", self.kind, LossKind), ("mining", self.mining, TripletMining)))
         for name in ("alpha", "beta", "temperature"):
             _check(getattr(self, name) > 0, f"loss.{name}", getattr(self, name), "above 0")
-        for name in ("on_heads", "on_joined"):
-            _check(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "at least 0")
-        if self.kind in PROXY_LOSSES and (self.on_heads or self.on_joined):
+        _check(self.on_joined >= 0, "loss.on_joined", self.on_joined, "at least 0")
+        _check(all(weight >= 0 for weight in self.on_heads), "loss.on_heads", self.on_heads, "at least 0")
+        if self.kind in PROXY_LOSSES and (any(self.on_heads) or self.on_joined):
             raise TrainingError(
                 f"loss.kind is '{self.kind}', whose proxies have the length of the descriptor; expected on_heads and "
                 "on_joined 0, or a loss without proxies"
@@ -291,12 +292,8 @@ class TrainingConfig:
                 "expected kind: linear, or no fitting"
             )
         heads = len(self.network.heads)
-        _check(
-            len(self.fitting.beside) in (0, heads),
-            "fitting.beside",
-            self.fitting.beside,
-            f"a number for each of {heads} heads",
-        )
+        for name, numbers in (("fitting.beside", self.fitting.beside), ("loss.on_heads", self.loss.on_heads)):
+            _check(len(numbers) in (0, heads), name, numbers, f"a number for each of {heads} heads")
         if self.cache.enabled and not self.freeze_through:
             raise TrainingError(
                 "cache.enabled is true, but nothing is frozen, so there is nothing to keep; expected freeze_through, "

@@ -51,10 +51,9 @@ class Learner(nn.Module):
         result: Tensor = self.loss(found.descriptor, labels, classes)
         if self._config.on_joined:
             result = result + self._config.on_joined * self.loss(found.joined, labels, classes)
-        if self._config.on_heads:
-            for head, part in zip(self.network.heads, found.parts, strict=True):
-                if any(True for _ in head.parameters()):
-                    result = result + self._config.on_heads * self.loss(part, labels, classes)
+        for weight, part in zip(self._config.on_heads, found.parts, strict=False):
+            if weight:
+                result = result + weight * self.loss(part, labels, classes)
         return result
 
 
