@@ -28,7 +28,7 @@ class Thresholds:
         2.0, "With odometry: a place is the recent past until the camera has travelled this far.", low=0.0
     )
     stay_similarity: float = setting(
-        0.58,
+        0.5,
         "Without odometry: a place is not left while every keyframe since has at least this cosine to it.",
         low=-1.0,
         high=1.0,
@@ -40,7 +40,7 @@ class Thresholds:
         high=2.0,
     )
     top_k: int = setting(10, "Candidates judged for each query.", low=1, high=1000)
-    min_similarity: float = setting(0.2, "Similarity stage: cosine of the two descriptors.", low=-1.0, high=1.0)
+    min_similarity: float = setting(0.15, "Similarity stage: cosine of the two descriptors.", low=-1.0, high=1.0)
     min_margin: float = setting(
         -0.1, "Margin stage: similarity over that of the best distinct rival of the same query.", low=-2.0, high=2.0
     )
@@ -51,7 +51,7 @@ class Thresholds:
         high=2.0,
     )
     background_similarity: float = setting(
-        0.42,
+        0.35,
         "Cosine that two different places of one environment reach; stands for the rival where the map has none yet.",
         low=-1.0,
         high=1.0,
