@@ -115,6 +115,7 @@ def test_a_config_written_out_reads_as_the_same(path):
             r"loss\.on_heads is \(0\.5, 0\.5\), expected a number for each of 1 heads",
         ),
         ({"loss": {"on_heads": [-1]}}, "at least 0"),
+        ({"loss": {"on_heads": 0.5}}, r"0\.5 stands where a list of numbers is expected"),
         ({"loss": {"on_joined": -1}}, r"loss\.on_joined is -1"),
         ({"fitting": {"axes_first": True}}, "projection is 'none'"),
         (

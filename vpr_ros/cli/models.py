@@ -25,7 +25,10 @@ def add_commands(commands: Commands) -> None:
     )
     add_json_option(encoders)
     encoders.set_defaults(run=run_encoders)
+    _add_export(commands)
 
+
+def _add_export(commands: Commands) -> None:
     export = commands.add_parser(
         "export",
         help="make an encoder's ONNX file, its int8 form, or its TensorRT engine",

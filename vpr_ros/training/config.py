@@ -357,7 +357,7 @@ def _data_spec(values: object, place: str) -> DataSpec:
 
 def _built(group: type[_T], values: Mapping[str, object], place: str) -> _T:
     """Return a frozen group; tuples may come as lists, and whole numbers as floats."""
-    hooks: dict[type[Any], Callable[[Any], Any]] = {float: _as_float}
+    hooks: dict[Any, Callable[[Any], Any]] = {float: _as_float, tuple[float, ...]: _as_list}
     try:
         return dacite.from_dict(group, values, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
     except dacite.UnexpectedDataError as error:
@@ -368,6 +368,12 @@ def _built(group: type[_T], values: Mapping[str, object], place: str) -> _T:
 
 def _names(group: type) -> str:
     return ", ".join(getattr(group, "__dataclass_fields__", {}))
+
+
+def _as_list(value: object) -> object:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{value} stands where a list of numbers is expected, such as [0.5, 0]: write it in brackets")
+    return value
 
 
 def _as_float(value: object) -> object:
