@@ -28,6 +28,8 @@ from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.tours import SIZES, Stand
 
 _VIEWS_IN_MAP, _VIEWS_AS_QUERY = 4, 2
+# Several recordings of one motorway, in places of one second of it: the names tell them apart, the road does not.
+_ONE_ROAD = "udacity_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Photographs:
 
     def _views(self, folder: Path, row: dict[str, str]) -> Iterator[tuple[_View, bool]]:
         image = np.asarray(cv2.imread(str(folder / row["path"]), cv2.IMREAD_COLOR_RGB), np.uint8)
-        site = row["place_id"].rstrip("0123456789_-")
+        site = site_of(row["place_id"])
         if image.shape[1] != 2 * image.shape[0]:
             yield _View(image, row["place_id"], site, row["split"]), False
             return
@@ -130,6 +132,11 @@ def open_rows(folder: Path) -> list[dict[str, str]]:
     """Return the rows of a folder's manifest that may be learned from."""
     with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if row["open"] == "yes"]
+
+
+def site_of(place: str) -> str:
+    """Return what the places share that may show each other, by the name of one of them."""
+    return _ONE_ROAD if place.startswith(_ONE_ROAD) else place.rstrip("0123456789_-")
 
 
 def _label(query: _View, place: _View) -> Label:
