@@ -1,6 +1,7 @@
 """The policy: what the stages saw becomes one probability, and its file is read with suspicion."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -119,7 +120,8 @@ def test_a_larger_figure_never_makes_a_pair_less_probable(weights, seen, more):
 def test_a_policy_comes_back_from_its_file_as_it_went_in(tmp_path_factory, bias, weights, absent, xs, name):
     curve = tuple((x / 4, round((index + 1) / (len(xs) + 1), 5)) for index, x in enumerate(xs))
     accepted = tuple((p, p) for _, p in curve)
-    policy = Policy(name, bias, weights, absent, "ab" * 32, curve, accepted)
+    part = Policy(name, bias, weights, absent, "ab" * 32, curve, accepted)
+    policy = replace(part, aided=part, lone=replace(part, accepted=()))
     path = tmp_path_factory.mktemp("policies") / "policy.yaml"
     path.write_text(policy_as_yaml(policy, {"right": 30}), encoding="utf-8")
 

@@ -7,7 +7,7 @@ import pytest
 
 from vpr_ros.core import Recipe
 from vpr_ros.detection import Settings
-from vpr_ros.detection.calibration import all_seen
+from vpr_ros.detection.calibration import Label, LabelledCandidate, all_seen, fit_to_queries
 from vpr_ros.detection.policy import FIGURES, PolicyError
 from vpr_ros.evaluation import calibrate
 from vpr_ros.scoring import PairLabel, Truth
@@ -86,3 +86,21 @@ def test_what_odometry_allows_is_fitted_on_its_own(square):
     assert without.aided is None
     assert with_odometry.probability(seen) == pytest.approx(without.probability(seen))
     assert with_odometry.probability({**seen, "odometry": 1.0}) > with_odometry.probability(seen)
+
+
+def test_single_images_are_judged_by_looks_alone_and_learn_from_look_alikes_of_other_recordings_too(square):
+    """Neighbours tell the two kinds apart here, looks of the second recording do not."""
+
+    def queries(inliers_of_wrong, right=20, wrong=20):
+        looks = dict.fromkeys(FIGURES, 0.5)
+        return [[LabelledCandidate({**looks, "inliers": 4.0, "support": 0.9}, Label.RIGHT)]] * right + [
+            [LabelledCandidate({**looks, "inliers": inliers_of_wrong, "support": 0.1}, Label.WRONG)]
+        ] * wrong
+
+    by_itself, _ = fit_to_queries(queries(1.0), RECIPE, "square")
+    warned, _ = fit_to_queries(queries(1.0), RECIPE, "square", queries(4.0, right=0, wrong=40))
+
+    looks = {**dict.fromkeys(FIGURES, 0.5), "inliers": 4.0}
+    assert by_itself.lone.weights["support"] == by_itself.lone.weights["sequence"] == 0
+    assert warned.lone.probability(looks) < by_itself.lone.probability(looks)
+    assert warned.probability(looks) == by_itself.probability(looks), "look-alikes count for single images alone"

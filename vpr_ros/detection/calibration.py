@@ -119,11 +119,14 @@ def fit_to_queries(
     Without odometry the sequence stage asks for more than it does with it; what share of the accepted is right is
     therefore counted among the pairs that get past it.
 
+    A single image has neither odometry nor neighbours: what its looks are worth (``lone``) is learned from all pairs by
+    looks alone, of the further queries too, for many of those look alike and are none.
+
     Args:
         queries: Candidates of each query, labelled.
         recipe: Of the encoder that was used.
         name: Where the pairs come from, for people.
-        only_with_odometry: Further queries that count for the ``aided`` part alone.
+        only_with_odometry: Further queries that count for the ``aided`` and ``lone`` parts alone.
 
     Raises:
         PolicyError: Too few right or wrong pairs.
@@ -132,8 +135,9 @@ def fit_to_queries(
     asked = thresholds_by(known, Thresholds())
     unaided = [[replace(c, figures=_without_odometry(c.figures)) for c in query] for query in queries]
     policy, pairs = _fit_in_rounds(unaided, recipe, name)
+    lone = _fitted_to_looks([*queries, *only_with_odometry], recipe, name, asked.min_lone_margin)
     # The scale of the encoder's cosines stays, whatever is learned here.
-    policy = replace(policy, thresholds=known.thresholds)
+    policy = replace(policy, thresholds=known.thresholds, lone=lone)
     past_sequence = [[c for c in query if _passes_alone(c.figures, asked)] for query in unaided]
     if passing := [query for query in past_sequence if query]:
         policy = replace(policy, accepted=accepted_precision(policy, best_pairs(passing, policy.log_odds)))
@@ -148,10 +152,27 @@ def fit_to_queries(
     return replace(policy, aided=_rescaled(policy, aided_pairs)), both
 
 
+def _fitted_to_looks(
+    queries: Sequence[Sequence[LabelledCandidate]], recipe: Recipe, name: str, min_margin: float
+) -> Policy | None:
+    """Return the policy of single images, whose margin is asked first; None if there are too few pairs."""
+    asked = [[c for c in query if c.figures.get("margin", -np.inf) >= min_margin] for query in queries]
+    looks = [[replace(c, figures=_looks(c.figures)) for c in query] for query in asked if query]
+    try:
+        policy, _ = _fit_in_rounds(looks, recipe, name)
+    except PolicyError:
+        return None
+    return policy
+
+
+def _looks(figures: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: value for name, value in figures.items() if FIGURES.get(name, "sequence") != "sequence"}
+
+
 def _rescaled(policy: Policy, pairs: LabelledPairs) -> Policy:
     """Return a policy with the same weights, whose probabilities are what its log-odds mean for other pairs."""
     said = np.array([policy.log_odds(seen) for seen in pairs.figures])
-    curved = replace(policy, curve=isotonic_curve(said, pairs.is_same_place), thresholds={})
+    curved = replace(policy, curve=isotonic_curve(said, pairs.is_same_place), lone=None, thresholds={})
     return replace(curved, accepted=accepted_precision(curved, pairs))
 
 

@@ -174,6 +174,8 @@ class Policy:
         absent: Log-odds where a stage did not run, in place of its figures.
         aided: What takes this one's place for the pairs that odometry allows: it leaves few of the look-alikes, so the
             same looks mean more. None where nothing was learned of them.
+        lone: What takes this one's place for a single image, which no neighbours in time speak for. None where nothing
+            was learned of them.
         thresholds: Where cosines of this encoder lie, by the names of :class:`Thresholds`: takes the place of defaults,
             which are those of the default encoder.
 
@@ -189,6 +191,7 @@ class Policy:
     curve: tuple[tuple[float, float], ...] = ()
     accepted: tuple[tuple[float, float], ...] = ()
     aided: Policy | None = None
+    lone: Policy | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -357,4 +360,5 @@ def _as_mapping(policy: Policy) -> dict[str, object]:
     }
     if policy.thresholds:
         content["thresholds"] = dict(policy.thresholds)
-    return content if policy.aided is None else {**content, "aided": _as_mapping(policy.aided)}
+    parts = {"aided": policy.aided, "lone": policy.lone}
+    return {**content, **{name: _as_mapping(part) for name, part in parts.items() if part is not None}}
