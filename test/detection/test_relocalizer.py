@@ -82,16 +82,11 @@ def test_a_single_image_has_to_reach_the_precision_by_itself(relocalizer_on):
 
 
 def test_what_was_learned_of_single_images_judges_them(relocalizer_on):
-    """A share that was counted among single images is asked for as it is."""
-    lone = Policy("lone", bias=0.85, weights={}, accepted=((0.6, 0.999),))
-    doubted = Policy("drives", bias=9.0, weights={}, lone=replace(lone, accepted=((0.8, 0.999),)))
+    sure, doubtful = (Policy("lone", bias=bias, weights={}) for bias in (9.0, 0.85))
+    of_drives = Policy("drives", bias=0.85, weights={}, lone=sure)
 
-    assert (
-        relocalizer_on(street(30), range(30), Policy("drives", bias=-9.0, weights={}, lone=lone))
-        .locate(frame_of(7))
-        .known
-    )
-    assert not relocalizer_on(street(30), range(30), doubted).locate(frame_of(7)).known
+    assert relocalizer_on(street(30), range(30), of_drives).locate(frame_of(7)).known
+    assert not relocalizer_on(street(30), range(30), replace(sure, lone=doubtful)).locate(frame_of(7)).known
 
 
 def test_an_empty_map_knows_no_place(relocalizer_on):
