@@ -28,7 +28,7 @@ from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.tours import SIZES, Stand
 
 _VIEWS_IN_MAP, _VIEWS_AS_QUERY = 4, 2
-# Several recordings of one motorway, in places of one second of it: the names tell them apart, the road does not.
+# Several recordings of one motorway, some of the same second of it: names tell them apart, what they show does not.
 _ONE_ROAD = "udacity_"
 
 
