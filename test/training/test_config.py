@@ -10,7 +10,7 @@ from made_up_places import small_values
 from vpr_ros.core import VprError
 from vpr_ros.training.appearance import STRONG
 from vpr_ros.training.checkpoint import config_values
-from vpr_ros.training.config import config_of_values, read_config
+from vpr_ros.training.config_file import config_of_values, read_config
 from vpr_ros.training.datasets.specs import PanoramaSpec, RobotSpec
 from vpr_ros.training.errors import TrainingError
 
@@ -115,8 +115,10 @@ def test_a_config_written_out_reads_as_the_same(path):
             r"loss\.on_heads is \(0\.5, 0\.5\), expected a number for each of 1 heads",
         ),
         ({"loss": {"on_heads": [-1]}}, "at least 0"),
-        ({"loss": {"on_heads": 0.5}}, r"0\.5 stands where a list of numbers is expected"),
+        ({"loss": {"on_heads": 0.5}}, r"0\.5 stands where a list is expected: write it in brackets"),
         ({"loss": {"on_joined": -1}}, r"loss\.on_joined is -1"),
+        ({"teaching": {"weight": 0}}, r"teaching\.weight is 0"),
+        ({"teaching": {"teachers": "one.pt"}}, r"one\.pt stands where a list is expected"),
         ({"fitting": {"axes_first": True}}, "projection is 'none'"),
         (
             {"network": {"projection": {"kind": "linear"}}, "fitting": {"beside": [1, 2]}},

@@ -8,6 +8,7 @@ import pytest
 from made_up_places import scene, write_image
 
 from vpr_ros.scoring import PairLabel
+from vpr_ros.training.datasets.families import family_of_name
 from vpr_ros.training.datasets.open_dataset import open_dataset
 from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.datasets.specs import (
@@ -53,6 +54,26 @@ def test_places_of_one_sequence_are_no_negatives_of_each_other(tmp_path):
 
     assert relation(data, 0, 2) == PairLabel.IGNORED
     assert relation(data, 0, 4) == PairLabel.WRONG
+
+
+def test_a_manifest_may_say_itself_which_places_are_of_one_site(tmp_path):
+    places = {"door": "inn", "yard": "inn", "bar_1": "bar", "bar_2": "other bar", "bar_3": "", "bar_4": ""}
+    rows = [f"{place}/{view}.png,{place},{site}" for place, site in places.items() for view in range(2)]
+    (tmp_path / "manifest.csv").write_text("path,place_id,site\n" + "\n".join(rows))
+
+    data = open_dataset(ManifestSpec(), tmp_path)
+
+    assert relation(data, 0, 2) == PairLabel.IGNORED
+    assert relation(data, 4, 6) == PairLabel.WRONG, "what it says goes before what names say"
+    assert relation(data, 8, 10) == PairLabel.IGNORED, "and names count where it says nothing"
+
+
+def test_open_photographs_that_show_one_place_under_several_names_are_one_family():
+    assert family_of_name("campus_pan_3") == family_of_name("campus_pan_4") != family_of_name("other_pan_4")
+    assert family_of_name("panorama_grandcanyon1_0") == family_of_name("panorama_grandcanyon2_4")
+    assert family_of_name("udacity_p1_solidyellowcurve2") == family_of_name("udacity_white_000"), "one motorway"
+    assert family_of_name("ph_modern_buildings") == family_of_name("ph_modern_buildings_night"), "by day and by night"
+    assert family_of_name("0001") != family_of_name("0002"), "nothing but a number"
 
 
 def test_one_image_a_place_is_one_clear_line_unless_it_is_meant_so(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from vpr_ros.detection import Settings
 from vpr_ros.detection.calibration import Label, all_seen
 from vpr_ros.encoders import open_encoder
-from vpr_ros.training.labelled_photographs import Photographs, site_of
+from vpr_ros.training.labelled_photographs import Photographs
 
 
 def write_manifest(folder, rows):
@@ -67,8 +67,3 @@ def test_views_of_a_panorama_are_right_by_heading_and_images_that_are_not_open_a
     assert labels >= {Label.RIGHT, Label.WRONG}
     copies = [c for query in queries for c in query if c.figures["similarity"] > 0.9999]
     assert not copies, "the closed image is the same as an open one, and would be found"
-
-
-def test_places_of_one_sequence_or_road_may_show_each_other_and_count_neither_way():
-    assert site_of("campus_pan_3") == site_of("campus_pan_4") != site_of("other_pan_4")
-    assert site_of("udacity_p1_solidyellowcurve2") == site_of("udacity_white_000"), "recordings of one motorway"

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from vpr_ros.encoders.models.network_spec import HeadSpec, NetworkSpec, ProjectionSpec
-from vpr_ros.encoders.models.place_network import PlaceNetwork
-from vpr_ros.training.config import LossConfig
+from vpr_ros.encoders.models.place_network import PlaceNetwork, save_network
+from vpr_ros.training.config import LossConfig, TeachingConfig
 from vpr_ros.training.losses import PlaceLoss
+from vpr_ros.training.teachers import Teachers
 from vpr_ros.training.trainer import Learner
 
 library = pytest.importorskip("pytorch_metric_learning")
@@ -188,3 +189,25 @@ def test_each_head_and_the_joined_heads_may_have_a_say_of_their_own(on_heads):
 
     wanted = on[0] + 0.25 * on[1] + on_heads[0] * on[2] + on_heads[1] * on[3]
     assert float(value) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_teachers_say_the_cosines_of_their_joined_descriptors(tmp_path):
+    spec = NetworkSpec("efficientnet-lite0", (HeadSpec("mixvpr", dim=16, depth=1),), input_size=64)
+    files, networks = [], []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        networks.append(PlaceNetwork(spec).eval())
+        files.append(tmp_path / f"{seed}.pt")
+        save_network(networks[-1], "small", "CC0-1.0", files[-1])
+    images = torch.randn(5, 3, 64, 64)
+    pupil = networks.pop()
+
+    with torch.inference_mode():
+        own = pupil(images)[0]
+        config = TeachingConfig(tuple(map(str, files[:2])), weight=10)
+        value = Teachers(config, pupil, None).loss([images], own)
+        joined = torch.nn.functional.normalize(torch.cat([network(images)[0] for network in networks], dim=1))
+
+    difference = own @ own.T - joined @ joined.T
+    wanted = np.mean([float(difference[i, j]) ** 2 for i in range(5) for j in range(i)])
+    assert float(value) == pytest.approx(10 * wanted, rel=1e-4)

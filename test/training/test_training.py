@@ -15,7 +15,7 @@ from made_up_places import small_values, write_image
 from vpr_ros.encoders import EncoderError, open_encoder
 from vpr_ros.encoders.models.place_network import load_place_network
 from vpr_ros.encoders.weights import ExportedNetwork
-from vpr_ros.training.config import config_of_values
+from vpr_ros.training.config_file import config_of_values
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.train import train
 
@@ -215,6 +215,51 @@ def test_a_training_starts_from_weights_of_another(manifest_folder):
             network={"heads": [{"kind": "mixvpr", "dim": 64, "depth": 1}]},
             **over,
         )
+
+
+# Triplets of places as far apart as these cost next to nothing at a margin of 0: what is left is the teachers' say.
+ALMOST_FREE = {"kind": "triplet", "margin": 0.0}
+
+
+def teachers_of(folder):
+    for seed in (1, 2):
+        run(folder, folder / f"teacher{seed}", epochs=0, seed=seed)
+    return [str(folder / f"teacher{seed}/small.pt") for seed in (1, 2)]
+
+
+def test_a_training_comes_closer_to_its_teachers(manifest_folder):
+    over = {"loss": ALMOST_FREE, "seed": 3, "sampling": {"steps": 8}, "epochs": 4}
+
+    result = run(manifest_folder, manifest_folder / "out", teaching={"teachers": teachers_of(manifest_folder)}, **over)
+
+    assert result.epochs[-1].loss < result.epochs[1].loss / 2
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["kept maps", "images"])
+def test_what_a_network_is_itself_costs_nothing_to_follow_and_another_does(manifest_folder, enabled):
+    own, other = teachers_of(manifest_folder)
+    over = {"cache": {"enabled": enabled}, "loss": ALMOST_FREE, "init_from": own, "sampling": {"steps": 1}}
+
+    spent = {
+        name: run(manifest_folder, manifest_folder / name, teaching={"teachers": teachers}, **over).epochs[1].loss
+        for name, teachers in (("none", []), ("own", [own]), ("other", [other]))
+    }
+
+    assert spent["own"] == pytest.approx(spent["none"], abs=1e-3)
+    assert spent["other"] > spent["none"] + 0.1
+
+
+def test_a_teacher_that_sees_something_else_is_refused(manifest_folder):
+    run(manifest_folder, manifest_folder / "small", epochs=0, network={"input_size": 64})
+    run(manifest_folder, manifest_folder / "random", epochs=0, backbone_weights="random")
+    out = manifest_folder / "out"
+
+    for teacher, words in (
+        ("small", "is efficientnet-lite0 at 64 pixels, expected"),
+        ("random", "other weights up to"),
+    ):
+        with pytest.raises(TrainingError, match=words):
+            run(manifest_folder, out, teaching={"teachers": [str(manifest_folder / teacher / "small.pt")]})
 
 
 def test_clusters_of_netvlad_are_fitted_before_the_first_step(manifest_folder):

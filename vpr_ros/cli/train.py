@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Train, and print what came out."""
-    from vpr_ros.training.config import read_config
+    from vpr_ros.training.config_file import read_config
     from vpr_ros.training.errors import TrainingError
 
     config = read_config(arguments.config)

@@ -1,17 +1,12 @@
-"""What a training config says: frozen values with every default in code, read strictly from YAML."""
+"""What a training config says: frozen values with every default in code."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
-
-import dacite
-import yaml
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from vpr_ros.encoders.models.network_spec import NetworkSpec
-from vpr_ros.training.datasets.specs import SPECS, DataSpec, usual_views
+from vpr_ros.training.datasets.specs import DataSpec
 from vpr_ros.training.errors import TrainingError
 
 LossKind = Literal[
@@ -31,8 +26,6 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 # Losses with a vector for each place of the training set.
 PROXY_LOSSES = ("proxy_nca", "cosface", "arcface")
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +78,23 @@ class LossConfig:
                 f"loss.kind is '{self.kind}', whose proxies have the length of the descriptor; expected on_heads and "
                 "on_joined 0, or a loss without proxies"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class TeachingConfig:
+    """Networks trained before, whose cosines are followed beside the loss.
+
+    Attributes:
+        teachers: Their weights files, as ``vpr_ros train`` writes them; empty for none.
+        weight: What the mean squared difference of cosines is multiplied with.
+    """
+
+    teachers: tuple[str, ...] = ()
+    weight: float = 100.0
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        _check(self.weight > 0, "teaching.weight", self.weight, "above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +245,7 @@ class TrainingConfig:
         freeze_through: Name of the last backbone stage that does not learn; empty lets all learn.
         frozen_batch_norm: Whether BatchNorm statistics stay as they are in the stages that learn, too.
         loss: Which.
+        teaching: By which networks.
         optimizer: Which.
         schedule: Of the learning rate.
         sampling: Of batches.
@@ -264,6 +275,7 @@ class TrainingConfig:
     freeze_through: str = ""
     frozen_batch_norm: bool = True
     loss: LossConfig = field(default_factory=LossConfig)
+    teaching: TeachingConfig = field(default_factory=TeachingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -304,85 +316,6 @@ class TrainingConfig:
     def steps(self) -> int:
         """Batches of the whole training."""
         return self.epochs * self.sampling.steps
-
-
-def read_config(path: Path) -> TrainingConfig:
-    """Read a training config.
-
-    Raises:
-        TrainingError: The file can't be read, has an unknown or missing key, or a value of the wrong type or range.
-        EncoderError: The network's part does not fit.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"can't read training config '{path}': {error}; expected YAML") from error
-    if not isinstance(values, dict):
-        raise TrainingError(
-            f"training config '{path}' holds a {type(values).__name__}, expected name, network, data and what differs "
-            "from the defaults; see config/training/"
-        )
-    return config_of_values(values, str(path))
-
-
-def config_of_values(values: Mapping[str, object], place: str) -> TrainingConfig:
-    """Return the config of a mapping.
-
-    Raises:
-        TrainingError: As :func:`read_config`.
-    """
-    values = dict(values)
-    data = values.get("data")
-    if isinstance(data, dict):
-        sets = {name: _data_specs(data[name], name, place) for name in ("train", "validation") if name in data}
-        values["data"] = data | sets
-    return _built(TrainingConfig, values, place)
-
-
-def _data_specs(values: object, name: str, place: str) -> tuple[DataSpec, ...]:
-    if not isinstance(values, list):
-        raise TrainingError(f"{place}: data.{name} is a {type(values).__name__}, expected a list of data sets")
-    return tuple(_data_spec(each, f"{place}: data.{name}[{number}]") for number, each in enumerate(values))
-
-
-def _data_spec(values: object, place: str) -> DataSpec:
-    kind = values.get("kind") if isinstance(values, dict) else None
-    if not isinstance(values, dict) or kind not in SPECS:
-        raise TrainingError(f"{place} is of kind '{kind}', expected one of {', '.join(SPECS)}")
-    given = {key: value for key, value in values.items() if key != "kind"}
-    if isinstance(given.get("views"), dict):
-        given["views"] = asdict(usual_views(SPECS[kind])) | given["views"]
-    return _built(SPECS[kind], given, place)
-
-
-def _built(group: type[_T], values: Mapping[str, object], place: str) -> _T:
-    """Return a frozen group; tuples may come as lists, and whole numbers as floats."""
-    hooks: dict[Any, Callable[[Any], Any]] = {float: _as_float, tuple[float, ...]: _as_list}
-    try:
-        return dacite.from_dict(group, values, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
-    except dacite.UnexpectedDataError as error:
-        raise TrainingError(f"{place}: unknown {', '.join(sorted(error.keys))}; there are {_names(group)}") from error
-    except (dacite.DaciteError, TypeError) as error:
-        raise TrainingError(f"{place}: {error}") from error
-
-
-def _names(group: type) -> str:
-    return ", ".join(getattr(group, "__dataclass_fields__", {}))
-
-
-def _as_list(value: object) -> object:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{value} stands where a list of numbers is expected, such as [0.5, 0]: write it in brackets")
-    return value
-
-
-def _as_float(value: object) -> object:
-    if isinstance(value, str):  # YAML reads 1e-4 as text, because its numbers want a point.
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _check(is_right: bool, name: str, value: object, expected: str) -> None:

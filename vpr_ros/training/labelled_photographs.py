@@ -24,21 +24,20 @@ from vpr_ros.detection.policy import UNCALIBRATED
 from vpr_ros.detection.stages import Context, Stage, figures_of
 from vpr_ros.encoders import Encoder
 from vpr_ros.place_map import PlaceMap
+from vpr_ros.training.datasets.families import family_of
 from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.tours import SIZES, Stand
 
 _VIEWS_IN_MAP, _VIEWS_AS_QUERY = 4, 2
-# Several recordings of one motorway, some of the same second of it: names tell them apart, what they show does not.
-_ONE_ROAD = "udacity_"
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """An image of a place: which place, of which site, and where a panorama's view points."""
+    """An image of a place: which place, of which family, and where a panorama's view points."""
 
     image: NDArray[np.uint8]
     place: str
-    site: str
+    family: str
     split: str
     heading_rad: float | None = None
 
@@ -106,9 +105,9 @@ class Photographs:
 
     def _views(self, folder: Path, row: dict[str, str]) -> Iterator[tuple[_View, bool]]:
         image = np.asarray(cv2.imread(str(folder / row["path"]), cv2.IMREAD_COLOR_RGB), np.uint8)
-        site = site_of(row["place_id"])
+        family = family_of(row)
         if image.shape[1] != 2 * image.shape[0]:
-            yield _View(image, row["place_id"], site, row["split"]), False
+            yield _View(image, row["place_id"], family, row["split"]), False
             return
         first_rad, size = self._random.uniform(0, 2 * math.pi), SIZES[self._random.integers(len(SIZES))]
         for number in range(_VIEWS_IN_MAP + _VIEWS_AS_QUERY):
@@ -119,7 +118,7 @@ class Photographs:
             pitch_rad = self._random.uniform(-0.1, 0.1) if is_query else 0.0
             seen = crop_panorama(image, Look(heading_rad, pitch_rad, fov_rad=fov_rad), *size)
             seen = self._in_other_light(seen) if is_query else seen
-            yield _View(seen, row["place_id"], site, row["split"], heading_rad), is_query
+            yield _View(seen, row["place_id"], family, row["split"], heading_rad), is_query
 
     def _in_other_light(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         gamma, brightness = self._random.uniform(0.6, 1.6), self._random.uniform(0.5, 1.15)
@@ -134,15 +133,10 @@ def open_rows(folder: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["open"] == "yes"]
 
 
-def site_of(place: str) -> str:
-    """Return what the places share that may show each other, by the name of one of them."""
-    return _ONE_ROAD if place.startswith(_ONE_ROAD) else place.rstrip("0123456789_-")
-
-
 def _label(query: _View, place: _View) -> Label:
     if query.place != place.place:
-        # Neighbouring places of one site may share what lies behind them.
-        return Label.IGNORED if query.site == place.site else Label.WRONG
+        # Neighbouring places of one family may share what lies behind them.
+        return Label.IGNORED if query.family == place.family else Label.WRONG
     if query.heading_rad is None or place.heading_rad is None:
         return Label.RIGHT
     return Stand(0, query.heading_rad).label(Stand(0, place.heading_rad))

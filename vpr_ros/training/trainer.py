@@ -25,6 +25,7 @@ from vpr_ros.training.map_cache import MapCache
 from vpr_ros.training.pool import ViewPool
 from vpr_ros.training.processes import Process
 from vpr_ros.training.schedule import build_optimizer, rate_factor, set_rate
+from vpr_ros.training.teachers import Teachers
 from vpr_ros.training.validation import SetFigures, validate
 from vpr_ros.training.weight_average import WeightAverage
 
@@ -37,16 +38,24 @@ OnStep = Callable[[int], None]
 class Learner(nn.Module):
     """Network and loss as one module, so that all that learns can be handed to torch's data-parallel wrapper."""
 
-    def __init__(self, network: PlaceNetwork, loss: PlaceLoss, config: LossConfig, frozen_through: str | None) -> None:
+    def __init__(
+        self,
+        network: PlaceNetwork,
+        loss: PlaceLoss,
+        config: LossConfig,
+        frozen_through: str | None,
+        teachers: Teachers | None = None,
+    ) -> None:
         """Join them; ``frozen_through`` names the stage whose maps come in, None for images."""
         super().__init__()
         self.network = network
         self.loss = loss
         self._config = config
         self._after = frozen_through
+        self._teachers = teachers
 
     def forward(self, maps: list[Tensor], labels: Tensor, classes: Tensor) -> Tensor:
-        """Return the loss of a batch: of the descriptors and, where asked, of heads and joined heads beside them."""
+        """Return the loss of a batch: of the descriptors and, where asked, heads, joined heads and teachers."""
         found = self.network.describe(maps, self._after)
         result: Tensor = self.loss(found.descriptor, labels, classes)
         if self._config.on_joined:
@@ -54,6 +63,8 @@ class Learner(nn.Module):
         for weight, part in zip(self._config.on_heads, found.parts, strict=False):
             if weight:
                 result = result + weight * self.loss(part, labels, classes)
+        if self._teachers is not None:
+            result = result + self._teachers.loss(maps, found.descriptor)
         return result
 
 
@@ -90,7 +101,9 @@ class Trainer:
             out: Folder for checkpoint and figures.
 
         Raises:
-            TrainingError: Half precision that this machine has not, a library that is missing, or nothing learns.
+            TrainingError: Half precision that this machine has not, a library that is missing, a teacher that does not
+                fit, or nothing learns.
+            EncoderError: A teacher can't be read.
         """
         self.network = network.to(process.device)
         self.history: list[EpochFigures] = []
@@ -102,7 +115,8 @@ class Trainer:
         self._process = process
         self._out = out
         self._loss = PlaceLoss(config.loss, classes=classes, dim=_trained_dim(network)).to(process.device)
-        self._learner: nn.Module = Learner(network, self._loss, config.loss, self._after)
+        teachers = Teachers(config.teaching, network, self._after) if config.teaching.teachers else None
+        self._learner: nn.Module = Learner(network, self._loss, config.loss, self._after, teachers)
         self._optimizer = _optimizer_or_refuse(network, self._loss, config)
         if process.count > 1:
             self._learner = nn.parallel.DistributedDataParallel(self._learner)

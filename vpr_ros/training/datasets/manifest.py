@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
+from vpr_ros.training.datasets.families import family_of
 from vpr_ros.training.datasets.image_set import ImageSet, counted, existing_folder, read_table
 from vpr_ros.training.datasets.specs import ManifestSpec
 from vpr_ros.training.datasets.views import DataFacts, LabelRule, ViewTable
 from vpr_ros.training.errors import TrainingError
 
 MANIFEST = "manifest.csv"
-_NUMBER_AT_END = re.compile(r"[_-]?\d+$")
 
 
 def open_manifest(spec: ManifestSpec, root: Path) -> ImageSet:
@@ -26,7 +25,7 @@ def open_manifest(spec: ManifestSpec, root: Path) -> ImageSet:
     folder = existing_folder(root / spec.path)
     rows = manifest_rows(folder, split=spec.split, only_open=spec.only_open, paths=spec.paths, without=spec.without)
     places = np.array([row["place_id"] for row in rows])
-    table = ViewTable.of_names(places, np.array([family_of(place) for place in places]))
+    table = ViewTable.of_names(places, np.array([family_of(row) for row in rows]))
     return ImageSet(
         name=f"{folder.name}/{MANIFEST}",
         table=table,
@@ -60,11 +59,6 @@ def manifest_rows(folder: Path, *, split: str, only_open: bool, paths: str, with
             f"{' and open = yes' if only_open else ''}; check split, paths and only_open"
         )
     return rows
-
-
-def family_of(place: str) -> str:
-    """Return what a place's name says of its sequence or site: the part before the last number."""
-    return _NUMBER_AT_END.sub("", place) or place
 
 
 def facts_of(rows: list[dict[str, str]], about: str, *, views: int, places: int | None = None) -> DataFacts:

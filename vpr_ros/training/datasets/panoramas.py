@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.training.appearance import ViewSettings
+from vpr_ros.training.datasets.families import family_of
 from vpr_ros.training.datasets.image_set import existing_folder, image_files, read_training_image
-from vpr_ros.training.datasets.manifest import MANIFEST, facts_of, family_of, manifest_rows
+from vpr_ros.training.datasets.manifest import MANIFEST, facts_of, manifest_rows
 from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.datasets.specs import PanoramaSpec
 from vpr_ros.training.datasets.views import CorruptImageError, DataFacts, LabelRule, Role, ViewTable
@@ -88,12 +89,11 @@ def open_panoramas(spec: PanoramaSpec, root: Path) -> PanoramaSet:
             for path in image_files(folder)
         ]
     each = spec.headings * spec.views_a_heading
-    names = np.array([row["place_id"] for row in rows])
     part = f", split {spec.split}" if spec.split else ""
     about = f"panoramas of {folder.name}{part}: {spec.headings} headings of {spec.views_a_heading} views each"
     return PanoramaSet(
         name=f"{folder.name} panoramas",
-        table=_table(names, spec),
+        table=_table(rows, spec),
         rule=LabelRule(
             positive_overlap=spec.positive_overlap,
             negative_overlap=spec.negative_overlap,
@@ -107,15 +107,15 @@ def open_panoramas(spec: PanoramaSpec, root: Path) -> PanoramaSet:
     )
 
 
-def _table(names: NDArray[np.str_], spec: PanoramaSpec) -> ViewTable:
+def _table(rows: list[dict[str, str]], spec: PanoramaSpec) -> ViewTable:
     """Return a row for each view of each heading of each panorama."""
     rng = np.random.default_rng(_SEED)
-    shape = (len(names), spec.headings, spec.views_a_heading)
-    turned = rng.uniform(0, 360 / spec.headings, (len(names), 1, 1))
+    shape = (len(rows), spec.headings, spec.views_a_heading)
+    turned = rng.uniform(0, 360 / spec.headings, (len(rows), 1, 1))
     middles = turned + np.arange(spec.headings)[:, np.newaxis] * 360 / spec.headings
     headings = (middles + rng.uniform(-spec.jitter_deg, spec.jitter_deg, shape)) % 360
-    sites = np.broadcast_to(np.arange(len(names))[:, np.newaxis, np.newaxis], shape).ravel()
-    families = np.unique([family_of(name) for name in names], return_inverse=True)[1]
+    sites = np.broadcast_to(np.arange(len(rows))[:, np.newaxis, np.newaxis], shape).ravel()
+    families = np.unique([family_of(row) for row in rows], return_inverse=True)[1]
     places = sites * spec.headings + np.broadcast_to(np.arange(spec.headings)[:, np.newaxis], shape).ravel()
     count = len(sites)
     return ViewTable(

@@ -11,7 +11,7 @@ from vpr_ros.training.errors import TrainingError
 
 @dataclass(frozen=True, slots=True)
 class ManifestSpec:
-    """Images listed in a ``manifest.csv`` with the columns path and place_id, and maybe source, licence, split, open.
+    """Images listed in a ``manifest.csv``: the columns path and place_id, and maybe source, licence, split, open, site.
 
     Attributes:
         path: Folder of the manifest.
