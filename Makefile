@@ -16,8 +16,8 @@ help: ## Show these commands
 demo: setup ## Run the main job through real ROS 2: SOURCE=... for your own recording
 	@.venv/bin/python -m vpr_ros.nodes.demo $(if $(SOURCE),--source '$(SOURCE)')
 
-test: setup-dev ## Run the tests
-	@.venv-dev/bin/python -m pytest
+test: setup-dev ## Run the tests, two files at a time
+	@.venv-dev/bin/python -m pytest -n 2 --dist loadfile
 
 lint: setup-dev ## Check style, docstrings and types
 	@.venv-dev/bin/ruff check .

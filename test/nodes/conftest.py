@@ -7,8 +7,9 @@ import random
 import cv2
 import pytest
 
-# Before any rclpy reads them: a domain of this run's own, on this machine only.
-os.environ["ROS_DOMAIN_ID"] = str(random.randrange(1, 100))
+# Before any rclpy reads them: a domain of this process's own (two of one run never share one), on this machine only.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+os.environ["ROS_DOMAIN_ID"] = str(1 + 2 * random.randrange(50) + _WORKER % 2)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 rclpy = pytest.importorskip("rclpy", reason="no ROS here")

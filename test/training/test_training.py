@@ -345,6 +345,20 @@ def test_a_longer_training_goes_on_from_a_shorter_one(manifest_folder):
     assert [figures.epoch for figures in result.epochs] == [0, 1, 2]
 
 
+def test_a_checkpoint_older_than_a_setting_had_its_default(manifest_folder):
+    run(manifest_folder, manifest_folder / "out")
+    path = manifest_folder / "out" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    del content["config"]["teaching"]
+    torch.save(content, path)
+
+    result = run(manifest_folder, manifest_folder / "out", resume=True, epochs=2)
+
+    assert len(result.epochs) == 3
+    with pytest.raises(TrainingError, match=r"teaching\.weight 100.0 instead of 5"):
+        run(manifest_folder, manifest_folder / "out", resume=True, epochs=2, teaching={"weight": 5})
+
+
 def test_what_is_joined_beside_a_projection_can_be_chosen_anew_without_training_again(manifest_folder):
     network = {
         "heads": [{"kind": "mixvpr", "dim": 16, "depth": 1}, {"kind": "gem", "map": "last", "weight": 0.7}],

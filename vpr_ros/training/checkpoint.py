@@ -13,6 +13,7 @@ from torch import Tensor
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, state_dict_of
 from vpr_ros.encoders.models.place_network import PlaceNetwork, plain
 from vpr_ros.training.config import TrainingConfig
+from vpr_ros.training.config_file import config_of_values
 from vpr_ros.training.datasets.specs import SPECS
 from vpr_ros.training.errors import TrainingError
 
@@ -92,7 +93,9 @@ class Checkpoint:
                 f"'{path}' lacks {', '.join(absent)}; expected a {LAST} that 'vpr_ros train' wrote: to start from "
                 "weights alone, give them as init_from"
             )
-        _refuse_other_config(content["config"], config_values(config), path)
+        # A setting that is newer than the checkpoint had its default.
+        kept = config_values(config_of_values(content["config"], str(path)))
+        _refuse_other_config(kept, config_values(config), path)
         return cls(
             step=content["step"],
             network=content["state_dict"],
