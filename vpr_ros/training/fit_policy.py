@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from vpr_ros.detection import Settings
 from vpr_ros.detection.calibration import (
@@ -35,8 +35,9 @@ from vpr_ros.training.labelled_photographs import Photographs, open_rows
 from vpr_ros.training.tours import tour_queries, tours_of
 
 Queries = Sequence[Sequence[LabelledCandidate]]
-# What queries are for: the fit, the scale of pairs that odometry allows, or the proof.
-Use = Literal["fitted", "scale with odometry", "held out"]
+# What queries are for: the fit; the scales of pairs that odometry allows and of single images, or the first of these
+# alone; or the proof.
+Use = Literal["fitted", "scales", "scale with odometry", "held out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,15 @@ def recordings(encoder: Encoder, photographs: Path) -> Iterator[Recording]:
 
 def fit(found: Sequence[tuple[Recording, Queries]], encoder: Encoder) -> tuple[Policy, dict[str, object]]:
     """Return the policy of an encoder, and notes on what it was fitted to and how it does on what was held out."""
-    by_use: dict[Use, list[Sequence[LabelledCandidate]]] = {"fitted": [], "scale with odometry": [], "held out": []}
+    by_use: dict[Use, list[Sequence[LabelledCandidate]]] = {use: [] for use in get_args(Use)}
     for recording, queries in found:
         by_use[recording.use].extend(queries)
     policy, pairs = fit_to_queries(
-        by_use["fitted"], encoder.recipe, "open photographs and simulated robot", by_use["scale with odometry"]
+        by_use["fitted"],
+        encoder.recipe,
+        "open photographs and simulated robot",
+        only_with_odometry=by_use["scales"],
+        copies=by_use["scale with odometry"],
     )
     # What odometry refuses never comes to the policy.
     allowed = [[c for c in query if c.figures.get("odometry") != 0] for query in by_use["held out"]]
@@ -151,7 +156,9 @@ def _name(drive: Drive) -> str:
 
 
 def _use(drive: Drive) -> Use:
-    return "held out" if drive in HELD_OUT_DRIVES else "scale with odometry"
+    if drive in HELD_OUT_DRIVES:
+        return "held out"
+    return "scale with odometry" if drive.has_copies else "scales"
 
 
 if __name__ == "__main__":
