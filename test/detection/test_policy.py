@@ -57,6 +57,8 @@ def test_a_curve_says_what_log_odds_turned_out_to_mean_and_is_flat_beyond_its_en
     said = [policy.probability({"margin": margin}) for margin in (-9.0, -1.0, 0.0, 1.0, 9.0)]
 
     assert said == pytest.approx([0.1, 0.1, 0.4, 0.7, 0.7])
+    assert policy.highest({}) == 0.7
+    assert replace(policy, curve=()).highest({}) == 1.0
 
 
 def test_pairs_that_odometry_allows_are_weighed_by_what_was_learned_of_such_pairs():

@@ -81,6 +81,16 @@ def test_a_single_image_has_to_reach_the_precision_by_itself(relocalizer_on):
     assert relocalizer_on(street(30), range(30), measured, target_precision=0.69).locate(frame_of(7)).known
 
 
+def test_a_precision_that_no_image_can_reach_is_told(relocalizer_on):
+    few_pairs = Policy("few pairs", bias=9.0, weights={}, curve=((-5.0, 0.2), (5.0, 0.9989)))
+
+    answer = relocalizer_on(street(30), range(30), few_pairs).locate(frame_of(7))
+
+    assert not answer.known
+    assert "gives 0.9989 at most: lower target_precision" in answer.reason
+    assert relocalizer_on(street(30), range(30), few_pairs, target_precision=0.99).locate(frame_of(7)).known
+
+
 def test_what_was_learned_of_single_images_judges_them(relocalizer_on):
     sure, doubtful = (Policy("lone", bias=bias, weights={}) for bias in (9.0, 0.85))
     of_drives = Policy("drives", bias=0.85, weights={}, lone=sure)

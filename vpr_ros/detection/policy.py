@@ -251,6 +251,11 @@ class Policy:
         said, meant = np.array(self.curve).T
         return float(np.interp(log_odds, said, meant))
 
+    def highest(self, figures: Mapping[str, float]) -> float:
+        """Return the highest probability that such pairs are given; few pairs to learn from leave it below 1."""
+        curve = self.scale(figures).curve
+        return curve[-1][1] if curve else 1.0
+
     def explain(self, figures: Mapping[str, float]) -> str:
         """Return the figures that have a say, in words."""
         weights = self.scale(figures).weights
