@@ -351,9 +351,7 @@ class ProbabilityStage:
         outcome = Outcome.PASSED if value >= asked else Outcome.WAITING if may_grow else Outcome.REFUSED
         reason = f"probability {value:.3f} of {self._policy.explain(figures)}, asked {asked:.3f}"
         if asked > (highest := self._policy.highest(figures)):
-            reason += (
-                f", but this policy gives {highest:.4f} at most: lower target_precision or calibrate anew"
-            )
+            reason += f", but this policy gives {highest:.4f} at most: lower target_precision or calibrate anew"
         return Verdict(outcome, value, asked, reason, rank_value=place_precision(figures))
 
 
