@@ -3,6 +3,8 @@
 import contextlib
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +187,24 @@ def test_onnx_runtime_takes_no_more_threads_than_it_is_given(user_weights):
     two = OnnxRuntime(user_weights / "mixvpr-128.onnx", threads=2)
     assert threads() == before + 1
     del one, two
+
+
+def test_a_signal_is_survived_after_encoders_have_come_and_gone():
+    """OpenVINO's plugin lends the thread a signal stack, and two plugins that went left it in the wrong hands."""
+    pytest.importorskip("openvino")
+    program = """
+import gc, signal
+from vpr_ros.encoders import open_encoder
+heard = []
+signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+first, second = open_encoder("gem-lite", "openvino"), open_encoder("mixvpr-lite", "openvino")
+del first
+gc.collect()
+del second
+gc.collect()
+signal.raise_signal(signal.SIGUSR1)
+print(len(heard))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+
+    assert (ended.returncode, ended.stdout.strip()) == (0, "1"), ended.stderr[-500:]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +16,14 @@ from vpr_ros.encoders.engines.engine import Precision, first_line, spelled
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, default_threads
 from vpr_ros.encoders.errors import EncoderError
 
+if TYPE_CHECKING:
+    import openvino
+
 # Linux's words for the instructions that compute in bf16 (/proc/cpuinfo).
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # The quantized network says itself what is int8; what is left computes in fp32.
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+_ONE_AT_A_TIME = Lock()
 
 
 class OpenVinoCpu:
@@ -42,7 +49,7 @@ class OpenVinoCpu:
         """
         self.name = spelled("openvino", precision)
         try:
-            import openvino
+            import openvino  # noqa: F401  # only whether it is there
         except ImportError as error:
             raise EncoderError(f"engine openvino can't start: {error}; 'pip install openvino'") from error
         hints = {
@@ -53,7 +60,9 @@ class OpenVinoCpu:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            compiled = openvino.Core().compile_model(str(path), "CPU", hints)
+            with _ONE_AT_A_TIME:
+                core = _core()
+            compiled = core.compile_model(str(path), "CPU", hints)
         except Exception as error:  # OpenVINO raises bare RuntimeError, and its parts raise others.
             raise EncoderError(f"OpenVINO can't load '{path}': {first_line(error)}; export it again") from error
         names = [name for port in compiled.outputs for name in port.names]
@@ -74,6 +83,19 @@ class OpenVinoCpu:
         # Copies: the tensors are the request's own and hold the next image's values soon.
         descriptor, *rest = (self._request.get_tensor(port).data[0].copy() for port in self._outputs)
         return Encoding(descriptor, rest[0] if rest else None)
+
+
+@lru_cache(maxsize=1)
+def _core() -> openvino.Core:
+    """Return the process's one core, which is never given back.
+
+    Each core's CPU plugin gives the thread an alternate signal stack, and puts the one before back when it goes. Two
+    that go in the order in which they came leave one behind that is no memory any more, and the next signal that Python
+    handles, such as Ctrl-C, would end the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def why_no_openvino() -> str:
