@@ -8,7 +8,6 @@ import pytest
 from made_up_places import scene, write_image
 
 from vpr_ros.scoring import PairLabel
-from vpr_ros.training.datasets.families import family_of_name
 from vpr_ros.training.datasets.open_dataset import open_dataset
 from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.datasets.specs import (
@@ -68,12 +67,32 @@ def test_a_manifest_may_say_itself_which_places_are_of_one_site(tmp_path):
     assert relation(data, 8, 10) == PairLabel.IGNORED, "and names count where it says nothing"
 
 
-def test_open_photographs_that_show_one_place_under_several_names_are_one_family():
-    assert family_of_name("campus_pan_3") == family_of_name("campus_pan_4") != family_of_name("other_pan_4")
-    assert family_of_name("panorama_grandcanyon1_0") == family_of_name("panorama_grandcanyon2_4")
-    assert family_of_name("udacity_p1_solidyellowcurve2") == family_of_name("udacity_white_000"), "one motorway"
-    assert family_of_name("ph_modern_buildings") == family_of_name("ph_modern_buildings_night"), "by day and by night"
-    assert family_of_name("0001") != family_of_name("0002"), "nothing but a number"
+def names_in(folder, places):
+    """Write a manifest of two images a place."""
+    rows = [f"{place}/{view}.png,{place}" for place in places for view in range(2)]
+    (folder / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))
+    return folder
+
+
+def test_places_of_one_site_under_several_names_are_told_by_patterns(tmp_path):
+    folder = names_in(tmp_path, ["road_white", "road_dusk_2", "square", "square_night", "inn", "yard"])
+
+    data = open_dataset(ManifestSpec(one_site=("road_*", "square*")), folder)
+
+    assert relation(data, 0, 2) == PairLabel.IGNORED
+    assert relation(data, 4, 6) == PairLabel.IGNORED
+    assert relation(data, 2, 4) == PairLabel.WRONG, "each pattern is a site of its own"
+    assert relation(data, 8, 10) == PairLabel.WRONG
+    assert relation(open_dataset(ManifestSpec(), folder), 0, 2) == PairLabel.WRONG
+
+
+def test_patterns_join_panoramas_of_one_site_and_no_others(tmp_path):
+    folder = names_in(tmp_path, ["square", "square_night", "inn"])
+
+    table = open_dataset(PanoramaSpec(paths="*", one_site=("square*",), headings=1, views_a_heading=2), folder).table
+
+    families = table.family[::4]
+    assert families[0] == families[1] != families[2]
 
 
 def test_one_image_a_place_is_one_clear_line_unless_it_is_meant_so(tmp_path):
@@ -202,6 +221,7 @@ def test_gsv_cities_finds_files_by_place_and_panorama(tmp_path):
     assert (len(data.table), len(both.table)) == (4, 6)
     assert relation(both, 0, 3) == PairLabel.RIGHT
     assert relation(both, 0, 4) == PairLabel.WRONG
+    assert (both.table.region == both.table.region[0]).all(), "one city"
     with pytest.raises(TrainingError, match="least_images"):
         open_dataset(GsvCitiesSpec(".", least_images=9), tmp_path)
 

@@ -67,3 +67,16 @@ def test_views_of_a_panorama_are_right_by_heading_and_images_that_are_not_open_a
     assert labels >= {Label.RIGHT, Label.WRONG}
     copies = [c for query in queries for c in query if c.figures["similarity"] > 0.9999]
     assert not copies, "the closed image is the same as an open one, and would be found"
+
+
+def test_places_that_fit_one_pattern_count_neither_way(tmp_path):
+    rows = []
+    for number, place in enumerate(("road_white", "road_dusk", "inn")):
+        cv2.imwrite(str(tmp_path / f"{place}.png"), scene(number))
+        rows.append((f"{place}.png", place, "train", "yes"))
+    write_manifest(tmp_path, rows)
+
+    found = Photographs(tmp_path, open_encoder("gem-lite"), all_seen(Settings()), one_site=("road_*",))
+    labels = [sorted(candidate.label.name for candidate in query) for query in found.queries("train")]
+
+    assert labels == [["IGNORED", "WRONG"]] * 4 + [["WRONG", "WRONG"]] * 2, "each asked with its own hidden, twice"

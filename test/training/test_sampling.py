@@ -32,6 +32,7 @@ class Walk:
         self.table = ViewTable(
             site=zeros,
             family=zeros,
+            region=zeros,
             place=(position // 2 + (heading > 0) * length).astype(np.int64),
             position_m=np.column_stack((position, np.zeros((count, 2)))),
             heading_deg=heading,
@@ -46,8 +47,8 @@ class Walk:
 class Named(Walk):
     """Places given by name, of which some belong to one sequence."""
 
-    def __init__(self, places, families):
-        self.table = ViewTable.of_names(np.array(places), np.array(families))
+    def __init__(self, places, families, regions=None):
+        self.table = ViewTable.of_names(np.array(places), np.array(families), regions)
         self.rule = LabelRule()
 
 
@@ -109,7 +110,7 @@ def test_neighbours_bring_more_places_of_one_street():
             self.table = ViewTable(
                 *(
                     np.concatenate((getattr(street, name), getattr(shop, name) + offset))
-                    for name, offset in (("site", 1), ("family", 1), ("place", 200))
+                    for name, offset in (("site", 1), ("family", 1), ("region", 1), ("place", 200))
                 ),
                 position_m=np.concatenate((street.position_m, shop.position_m)),
                 heading_deg=np.concatenate((street.heading_deg, shop.heading_deg)),
@@ -121,6 +122,22 @@ def test_neighbours_bring_more_places_of_one_street():
         return np.mean([(sampler.batch(step).views < 120).sum() / 3 for step in range(40)])
 
     assert in_street(0.9) > in_street(0.0) + 0.5
+
+
+def test_a_batch_may_stay_within_one_city():
+    """As in the published training of MixVPR; every place of a city is surely another one."""
+    names = [f"{city}/{n}" for city in ("bonn", "oslo", "rome") for n in range(20) for _ in range(3)]
+    city = np.repeat(("bonn", "oslo", "rome"), 60)
+    data = Named(names, names, city)
+    _, within = sampler_of(data, places=8, neighbours=1.0)
+    _, across = sampler_of(data, places=8, neighbours=0.0)
+
+    cities = [set(city[within.batch(step).views]) for step in range(30)]
+
+    assert all(len(seen) == 1 for seen in cities)
+    assert len(set.union(*cities)) == 3
+    assert all(len(np.unique(within.batch(step).labels)) == 8 for step in range(30))
+    assert max(len(set(city[across.batch(step).views])) for step in range(30)) == 3
 
 
 def test_shares_say_how_many_places_each_set_gives():

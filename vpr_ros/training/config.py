@@ -157,8 +157,8 @@ class SamplingConfig:
     Attributes:
         places: P, places a batch.
         views: K, views of each.
-        neighbours: Share of places drawn from a site or panorama that is in the batch already, far enough away to be
-            another place: hard negatives.
+        neighbours: Share of places drawn from a site, panorama or city that is in the batch already, far enough away to
+            be another place: hard negatives. With 1 a set's part of a batch stays within one of them.
         plain: Share of views without any change of appearance.
         steps: Batches an epoch.
     """

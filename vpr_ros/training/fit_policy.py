@@ -1,6 +1,7 @@
-"""Fitting the policy that ships with an encoder, by open photographs and drives of the simulated robot.
+r"""Fitting the policy that ships with an encoder, by open photographs and drives of the simulated robot.
 
-    python -m vpr_ros.training.fit_policy --photographs FOLDER --out weights/mixvpr-lite-policy.yaml
+    python -m vpr_ros.training.fit_policy --photographs FOLDER --one-site 'udacity_*' 'ph_modern_buildings*' \
+        --out weights/mixvpr-lite-policy.yaml
 
 Real views say what figures weigh and what they mean without odometry: the simulator's textures repeat, and its robot
 has odometry. Its drives say what they mean where odometry allows a pair.
@@ -55,18 +56,19 @@ class Recording:
     queries: Callable[[], Queries]
 
 
-def recordings(encoder: Encoder, photographs: Path) -> Iterator[Recording]:
+def recordings(encoder: Encoder, photographs: Path, one_site: Sequence[str] = ()) -> Iterator[Recording]:
     """Yield all that the shipped policy is fitted to and proven by.
 
     Args:
         encoder: To run.
         photographs: Folder with ``manifest.csv``; only its open images are read.
+        one_site: Patterns of place names; photographs of different places that fit one count neither way.
     """
     settings = all_seen(Settings().of_encoder(encoder.recipe))
     views: list[Photographs] = []  # opened once, when first asked
 
     def of_split(split: str) -> Queries:
-        views[:] = views or [Photographs(photographs, encoder, settings)]
+        views[:] = views or [Photographs(photographs, encoder, settings, one_site)]
         return list(views[0].queries(split))
 
     splits: tuple[tuple[str, Use], ...] = (("train", "fitted"), ("val", "held out"))
@@ -133,13 +135,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the policy that ships with an encoder.")
     parser.add_argument("--encoder", default="mixvpr-lite", help="by its registered name or its ONNX file")
     parser.add_argument("--photographs", type=Path, required=True, help="folder with manifest.csv")
+    parser.add_argument("--one-site", nargs="*", default=(), help="patterns of place names: what fits one is one site")
     parser.add_argument("--out", type=Path, required=True, help="policy file to write")
     parser.add_argument("--kept", type=Path, help="labelled queries: read where they are, kept where not (OUT.jsonl)")
     arguments = parser.parse_args()
     encoder = open_encoder(arguments.encoder)
     kept = KeptQueries(arguments.kept or arguments.out.with_suffix(".jsonl"))
     found = []
-    for recording in recordings(encoder, arguments.photographs):
+    for recording in recordings(encoder, arguments.photographs, arguments.one_site):
         found.append((recording, kept.of(recording)))
         sys.stderr.write(f"{recording.name}, {recording.use}: {len(found[-1][1])} queries\n")
     policy, notes = fit(found, encoder)

@@ -48,9 +48,19 @@ class Photographs:
     Each query is asked twice: with its own place in the map, and without it, when every answer is wrong.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder, settings: Settings, seed: int = 0) -> None:
-        """Fill the map from a folder with ``manifest.csv`` (path, place_id, split, open)."""
-        self._encoder, self._settings = encoder, settings
+    def __init__(
+        self, folder: Path, encoder: Encoder, settings: Settings, one_site: Sequence[str] = (), seed: int = 0
+    ) -> None:
+        """Fill the map from a folder with ``manifest.csv`` (path, place_id, split, open).
+
+        Args:
+            folder: The folder.
+            encoder: To run.
+            settings: Of every stage.
+            one_site: Patterns of place names; different places that fit one count neither as right nor as wrong.
+            seed: Of views and their light.
+        """
+        self._encoder, self._settings, self._one_site = encoder, settings, one_site
         self._random = np.random.default_rng(seed)
         self._map = PlaceMap.in_memory(encoder.recipe)
         self._map.start_session()
@@ -105,7 +115,7 @@ class Photographs:
 
     def _views(self, folder: Path, row: dict[str, str]) -> Iterator[tuple[_View, bool]]:
         image = np.asarray(cv2.imread(str(folder / row["path"]), cv2.IMREAD_COLOR_RGB), np.uint8)
-        family = family_of(row)
+        family = family_of(row, self._one_site)
         if image.shape[1] != 2 * image.shape[0]:
             yield _View(image, row["place_id"], family, row["split"]), False
             return

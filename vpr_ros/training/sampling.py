@@ -94,14 +94,17 @@ class PlaceSampler:
 
 @dataclass(slots=True)
 class _Batch:
-    """What one set has put into a batch: views of each place by family."""
+    """What one set has put into a batch: views of each place, by family, and from which regions."""
 
     places: list[NDArray[np.int64]] = field(default_factory=list)
     by_family: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
+    regions: list[int] = field(default_factory=list)
 
-    def add(self, family: int, views: NDArray[np.int64]) -> None:
+    def add(self, family: int, region: int, views: NDArray[np.int64]) -> None:
         self.places.append(views)
         self.by_family.setdefault(family, []).append(views)
+        if region not in self.regions:
+            self.regions.append(region)
 
 
 class _SetSampler:
@@ -113,8 +116,9 @@ class _SetSampler:
         self._data = data
         self._config = config
         self._classes = _groups(table.place)
-        self._families = _groups(table.family)
+        self._families, self._regions = _groups(table.family), _groups(table.region)
         self._family_of = np.unique(table.family, return_inverse=True)[1].reshape(-1)
+        self._region_of = np.unique(table.region, return_inverse=True)[1].reshape(-1)
 
     def places(self, count: int, usable: NDArray[np.bool_], rng: np.random.Generator) -> list[NDArray[np.int64]]:
         """Return up to ``count`` places, each the rows of K views; rows repeat where a place has fewer."""
@@ -126,14 +130,13 @@ class _SetSampler:
             family = int(self._family_of[anchor])
             views = self._views_of(anchor, family, batch, usable, rng)
             if views is not None:
-                batch.add(family, views)
+                batch.add(family, int(self._region_of[anchor]), views)
         return batch.places
 
     def _anchor(self, batch: _Batch, rng: np.random.Generator) -> int:
-        """Draw a view: of any class, or now and then of a family that is in the batch already."""
-        if batch.by_family and rng.random() < self._config.neighbours:
-            families = list(batch.by_family)
-            return int(rng.choice(self._families[families[rng.integers(len(families))]]))
+        """Draw a view: of any class, or now and then of a region that is in the batch already."""
+        if batch.regions and rng.random() < self._config.neighbours:
+            return int(rng.choice(self._regions[batch.regions[rng.integers(len(batch.regions))]]))
         return int(rng.choice(self._classes[rng.integers(len(self._classes))]))
 
     def _views_of(

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 _NUMBERS = "0123456789_-"
-# Open photographs whose names tell them apart though they show one place: several recordings of one motorway, some of
-# the same second of it, and a square by day and by night.
-_ONE_FAMILY = ("udacity_*", "ph_modern_buildings*")
 
 
-def family_of(row: Mapping[str, str]) -> str:
-    """Return the family of a manifest's row: its ``site`` where it has one, else what its place's name says."""
-    return row.get("site") or family_of_name(row["place_id"])
+def family_of(row: Mapping[str, str], one_site: Sequence[str] = ()) -> str:
+    """Return the family of a manifest's row.
 
+    Args:
+        row: Its columns by name: place_id, and maybe site.
+        one_site: Patterns of place names; places that fit one of them are one family.
 
-def family_of_name(place: str) -> str:
-    """Return what a place's name says of its sequence or site: the part before its last numbers."""
-    for pattern in _ONE_FAMILY:
-        if fnmatchcase(place, pattern):
-            return pattern
-    return place.rstrip(_NUMBERS) or place
+    Returns:
+        The row's site where it has one, else the pattern that its place fits, else the part of the place's name before
+        its last numbers.
+    """
+    place = row["place_id"]
+    fitting = (pattern for pattern in one_site if fnmatchcase(place, pattern))
+    return row.get("site") or next(fitting, place.rstrip(_NUMBERS) or place)

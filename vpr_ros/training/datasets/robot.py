@@ -126,6 +126,7 @@ def _table(seen: list[_Seen], spec: RobotSpec) -> ViewTable:
     return ViewTable(
         site=site,
         family=site,
+        region=site,
         place=cells(site, position_m, heading_deg, spec.positive_radius_m, spec.fov_deg / 2),
         position_m=position_m,
         heading_deg=heading_deg,

@@ -19,6 +19,7 @@ class ManifestSpec:
         only_open: Only rows whose ``open`` is yes.
         paths: Pattern that a row's path must fit.
         without: Pattern that it must not fit; empty for none.
+        one_site: Patterns of place names; the places that fit one are of one site, as by the column site.
         self_supervised: Whether a place may have one image, whose variations are then its views.
         share: Of a batch's places, relative to the other sets.
         views: How their look is varied.
@@ -29,6 +30,7 @@ class ManifestSpec:
     only_open: bool = False
     paths: str = "*"
     without: str = "panoramas/*"
+    one_site: tuple[str, ...] = ()
     self_supervised: bool = False
     share: float = 1.0
     views: ViewSettings = MILD
@@ -43,6 +45,7 @@ class PanoramaSpec:
         split: Only rows of this split; empty for all.
         only_open: Only rows whose ``open`` is yes.
         paths: Pattern that a row's path must fit.
+        one_site: Patterns of place names; the places that fit one are of one site, as by the column site.
         headings: Places around each panorama.
         views_a_heading: Views of each.
         jitter_deg: How far a view's heading is from its place's.
@@ -61,6 +64,7 @@ class PanoramaSpec:
     split: str = ""
     only_open: bool = False
     paths: str = "panoramas/*"
+    one_site: tuple[str, ...] = ()
     headings: int = 8
     views_a_heading: int = 6
     jitter_deg: float = 12.0

@@ -49,7 +49,7 @@ def open_gsv_cities(spec: GsvCitiesSpec, root: Path) -> ImageSet:
         )
     chosen = tuple(path for path, keep in zip(paths, kept, strict=True) if keep)
     # Places lie 100 m apart by construction, so each is a family of its own.
-    table = ViewTable.of_names(names[kept], names[kept])
+    table = ViewTable.of_names(names[kept], names[kept], np.array([name.split("/")[0] for name in names[kept]]))
     return _image_set("GSV-Cities", table, LabelRule(), spec.views, spec.share, chosen, f"cities {', '.join(cities)}")
 
 
@@ -151,7 +151,7 @@ def _positions_table(
     position_m = np.column_stack((ground_m - ground_m[0], np.zeros(len(site))))
     roles = [Role.QUERY if p in _QUERY_FOLDERS else Role.DATABASE if p == "database" else Role.EITHER for p in parts]
     place = cells(site, position_m, heading_deg, rule.positive_radius_m, rule.fov_deg / 2)
-    return ViewTable(site, site, place, position_m, heading_deg, np.array(roles, np.int8))
+    return ViewTable(site, site, site, place, position_m, heading_deg, np.array(roles, np.int8))
 
 
 def _image_set(

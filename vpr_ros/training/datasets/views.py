@@ -31,6 +31,8 @@ class ViewTable:
         site: Views of different sites are never one place. Where places are given by name, each is a site, shape (n,).
         family: Different sites of one family may look alike or overlap without truth saying so, such as neighbouring
             pieces of one video: they are no negatives of each other, shape (n,).
+        region: Families of one region are harder to tell apart than others, such as the places of one city: a batch
+            may draw its places from the regions that are in it already, shape (n,).
         place: Class of each view, for losses with proxies, shape (n,).
         position_m: Where the camera stood within its site, shape (n, 3); zero where places are given by name.
         heading_deg: Where it looked; NaN where it is unknown or counts for nothing, shape (n,).
@@ -39,6 +41,7 @@ class ViewTable:
 
     site: NDArray[np.int64]
     family: NDArray[np.int64]
+    region: NDArray[np.int64]
     place: NDArray[np.int64]
     position_m: NDArray[np.float64]
     heading_deg: NDArray[np.float64]
@@ -50,14 +53,15 @@ class ViewTable:
 
     @classmethod
     def of_names(
-        cls, places: NDArray[np.str_], families: NDArray[np.str_], roles: NDArray[np.int8] | None = None
+        cls, places: NDArray[np.str_], families: NDArray[np.str_], regions: NDArray[np.str_] | None = None
     ) -> ViewTable:
-        """Return the table of views whose places are given by name."""
+        """Return the table of views whose places are given by name; each family is a region where none are given."""
         site = np.unique(places, return_inverse=True)[1].astype(np.int64)
         family = np.unique(families, return_inverse=True)[1].astype(np.int64)
+        region = family if regions is None else np.unique(regions, return_inverse=True)[1].astype(np.int64)
         unknown = np.full(len(site), np.nan)
-        either = np.zeros(len(site), np.int8) if roles is None else roles
-        return cls(site, family, site, np.zeros((len(site), 3)), unknown, either)
+        either = np.full(len(site), Role.EITHER, np.int8)
+        return cls(site, family, region, site, np.zeros((len(site), 3)), unknown, either)
 
 
 @dataclass(frozen=True, slots=True)
