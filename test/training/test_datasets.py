@@ -31,6 +31,13 @@ def view_of(data, ending):
     return next(row for row, path in enumerate(data.paths) if str(path).endswith(ending))
 
 
+def names_in(folder, places):
+    """Write a manifest of two images a place."""
+    rows = [f"{place}/{view}.png,{place}" for place in places for view in range(2)]
+    (folder / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))
+    return folder
+
+
 def test_a_manifest_gives_its_split_and_with_only_open_nothing_else(manifest_folder):
     everything = open_dataset(ManifestSpec("set"), manifest_folder.parent)
     learned = open_dataset(ManifestSpec("set", split="train", only_open=True), manifest_folder.parent)
@@ -45,14 +52,15 @@ def test_a_manifest_gives_its_split_and_with_only_open_nothing_else(manifest_fol
     assert learned.read(0, None).shape == (120, 160, 3)
 
 
-def test_places_of_one_sequence_are_no_negatives_of_each_other(tmp_path):
-    rows = [f"{place}/{view}.png,{place}" for place in ("tour_001", "tour_002", "bar_7") for view in range(2)]
-    (tmp_path / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))
+def test_names_with_numbers_are_places_like_others_unless_they_are_said_to_be_of_one_site(tmp_path):
+    folder = names_in(tmp_path, ["tour_001", "tour_002", "bar_7"])
 
-    data = open_dataset(ManifestSpec(), tmp_path)
+    plain = open_dataset(ManifestSpec(), folder)
+    of_one_site = open_dataset(ManifestSpec(numbered_site=True), folder)
 
-    assert relation(data, 0, 2) == PairLabel.IGNORED
-    assert relation(data, 0, 4) == PairLabel.WRONG
+    assert relation(plain, 0, 2) == PairLabel.WRONG
+    assert relation(of_one_site, 0, 2) == PairLabel.IGNORED
+    assert relation(of_one_site, 0, 4) == PairLabel.WRONG
 
 
 def test_a_manifest_may_say_itself_which_places_are_of_one_site(tmp_path):
@@ -60,18 +68,11 @@ def test_a_manifest_may_say_itself_which_places_are_of_one_site(tmp_path):
     rows = [f"{place}/{view}.png,{place},{site}" for place, site in places.items() for view in range(2)]
     (tmp_path / "manifest.csv").write_text("path,place_id,site\n" + "\n".join(rows))
 
-    data = open_dataset(ManifestSpec(), tmp_path)
+    data = open_dataset(ManifestSpec(numbered_site=True), tmp_path)
 
     assert relation(data, 0, 2) == PairLabel.IGNORED
     assert relation(data, 4, 6) == PairLabel.WRONG, "what it says goes before what names say"
     assert relation(data, 8, 10) == PairLabel.IGNORED, "and names count where it says nothing"
-
-
-def names_in(folder, places):
-    """Write a manifest of two images a place."""
-    rows = [f"{place}/{view}.png,{place}" for place in places for view in range(2)]
-    (folder / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))
-    return folder
 
 
 def test_places_of_one_site_under_several_names_are_told_by_patterns(tmp_path):

@@ -57,7 +57,8 @@ class Photographs:
             folder: The folder.
             encoder: To run.
             settings: Of every stage.
-            one_site: Patterns of place names; different places that fit one count neither as right nor as wrong.
+            one_site: Patterns of place names; different places that fit one count neither as right nor as wrong, and
+                nor do those whose names differ in their last numbers alone.
             seed: Of views and their light.
         """
         self._encoder, self._settings, self._one_site = encoder, settings, one_site
@@ -115,7 +116,7 @@ class Photographs:
 
     def _views(self, folder: Path, row: dict[str, str]) -> Iterator[tuple[_View, bool]]:
         image = np.asarray(cv2.imread(str(folder / row["path"]), cv2.IMREAD_COLOR_RGB), np.uint8)
-        family = family_of(row, self._one_site)
+        family = family_of(row, self._one_site, numbered_site=True)
         if image.shape[1] != 2 * image.shape[0]:
             yield _View(image, row["place_id"], family, row["split"]), False
             return

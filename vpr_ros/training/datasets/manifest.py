@@ -25,7 +25,8 @@ def open_manifest(spec: ManifestSpec, root: Path) -> ImageSet:
     folder = existing_folder(root / spec.path)
     rows = manifest_rows(folder, split=spec.split, only_open=spec.only_open, paths=spec.paths, without=spec.without)
     places = np.array([row["place_id"] for row in rows])
-    table = ViewTable.of_names(places, np.array([family_of(row, spec.one_site) for row in rows]))
+    families = [family_of(row, spec.one_site, numbered_site=spec.numbered_site) for row in rows]
+    table = ViewTable.of_names(places, np.array(families))
     return ImageSet(
         name=f"{folder.name}/{MANIFEST}",
         table=table,

@@ -115,7 +115,8 @@ def _table(rows: list[dict[str, str]], spec: PanoramaSpec) -> ViewTable:
     middles = turned + np.arange(spec.headings)[:, np.newaxis] * 360 / spec.headings
     headings = (middles + rng.uniform(-spec.jitter_deg, spec.jitter_deg, shape)) % 360
     sites = np.broadcast_to(np.arange(len(rows))[:, np.newaxis, np.newaxis], shape).ravel()
-    families = np.unique([family_of(row, spec.one_site) for row in rows], return_inverse=True)[1].astype(np.int64)
+    names = [family_of(row, spec.one_site, numbered_site=spec.numbered_site) for row in rows]
+    families = np.unique(names, return_inverse=True)[1].astype(np.int64)
     places = sites * spec.headings + np.broadcast_to(np.arange(spec.headings)[:, np.newaxis], shape).ravel()
     count = len(sites)
     return ViewTable(

@@ -20,6 +20,8 @@ class ManifestSpec:
         paths: Pattern that a row's path must fit.
         without: Pattern that it must not fit; empty for none.
         one_site: Patterns of place names; the places that fit one are of one site, as by the column site.
+        numbered_site: Whether places whose names differ in their last numbers alone are of one site, such as pieces of
+            one video.
         self_supervised: Whether a place may have one image, whose variations are then its views.
         share: Of a batch's places, relative to the other sets.
         views: How their look is varied.
@@ -31,6 +33,7 @@ class ManifestSpec:
     paths: str = "*"
     without: str = "panoramas/*"
     one_site: tuple[str, ...] = ()
+    numbered_site: bool = False
     self_supervised: bool = False
     share: float = 1.0
     views: ViewSettings = MILD
@@ -46,6 +49,8 @@ class PanoramaSpec:
         only_open: Only rows whose ``open`` is yes.
         paths: Pattern that a row's path must fit.
         one_site: Patterns of place names; the places that fit one are of one site, as by the column site.
+        numbered_site: Whether places whose names differ in their last numbers alone are of one site, such as pieces of
+            one video.
         headings: Places around each panorama.
         views_a_heading: Views of each.
         jitter_deg: How far a view's heading is from its place's.
@@ -65,6 +70,7 @@ class PanoramaSpec:
     only_open: bool = False
     paths: str = "panoramas/*"
     one_site: tuple[str, ...] = ()
+    numbered_site: bool = False
     headings: int = 8
     views_a_heading: int = 6
     jitter_deg: float = 12.0
