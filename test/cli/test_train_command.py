@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("pytorch_metric_learning")
 
 CONFIG = {
@@ -67,10 +67,28 @@ def test_what_can_not_be_trained_is_one_line_and_status_2(vpr_ros, images, tmp_p
         assert word in done.stderr
 
 
-def test_two_processes_learn_the_same_weights(images, tmp_path):
+# ``vpr_ros train`` that leaves behind what each process drew and learned.
+TOLD_BY_EACH = """
+import sys
+import torch
+from vpr_ros.cli.main import main
+from vpr_ros.training.trainer import Trainer
+
+learn = Trainer._learn
+def told(self, batch):
+    loss = learn(self, batch)
+    torch.save({"labels": batch.classes, "network": self.network.state_dict()}, f"{sys.argv[-1]}.{self._process.rank}")
+    return loss
+Trainer._learn = told
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_two_processes_learn_the_same_weights_from_other_batches(images, tmp_path):
     """torch's own launcher, two processes on the processor: only the first writes."""
     pytest.importorskip("torch.distributed.run")
-    command = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "vpr_ros.cli", "train")
+    (tmp_path / "told.py").write_text(TOLD_BY_EACH)
+    command = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, tmp_path / "told.py", "train")
     options = (written(tmp_path), "--data", images, "--out", tmp_path / "out")
 
     done = subprocess.run(
@@ -84,3 +102,6 @@ def test_two_processes_learn_the_same_weights(images, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("mine.onnx") == 1
     assert done.stderr.count("epoch 1: loss") == 1
+    first, second = (torch.load(tmp_path / f"out.{rank}", weights_only=True) for rank in (0, 1))
+    assert not torch.equal(first["labels"], second["labels"])
+    assert all(torch.equal(value, second["network"][name]) for name, value in first["network"].items())

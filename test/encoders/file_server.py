@@ -14,6 +14,9 @@ class FileServer:
         breaks_after: Bytes of each coming answer after which the connection is cut; answers beyond the list are whole.
         pause_after: Bytes after which an answer comes to a halt until the server ends, None for no halt.
         resumes: Whether it answers ranges.
+        keeps_to_the_version: Whether it answers them only for the version that is asked for.
+        range_starts_off: Bytes by which its ranges start behind what is asked.
+        tells_length: Whether it says how many bytes come.
         status: What it answers with, None for the file.
         content_type: Of the answer.
         ranges: The Range header of each request so far, None where there was none.
@@ -25,6 +28,9 @@ class FileServer:
         self.breaks_after = []
         self.pause_after = None
         self.resumes = True
+        self.keeps_to_the_version = True
+        self.range_starts_off = 0
+        self.tells_length = True
         self.status = None
         self.content_type = "application/octet-stream"
         self.ranges = []
@@ -58,7 +64,8 @@ class FileServer:
                 if start:
                     whole = len(server.content)
                     self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
-                self.send_header("Content-Length", str(len(server.content) - start))
+                if server.tells_length:
+                    self.send_header("Content-Length", str(len(server.content) - start))
                 self.send_header("Content-Type", server.content_type)
                 if server.entity_tag:
                     self.send_header("ETag", server.entity_tag)
@@ -72,8 +79,8 @@ class FileServer:
 
             def _start(self):
                 asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
-                fits = server.resumes and self.headers["If-Range"] == server.entity_tag
-                return int(asked[1]) if asked and fits else 0
+                is_same = self.headers["If-Range"] == server.entity_tag or not server.keeps_to_the_version
+                return int(asked[1]) + server.range_starts_off if asked and server.resumes and is_same else 0
 
             def log_message(self, *_):
                 pass

@@ -71,6 +71,15 @@ def test_a_corrupt_file_is_never_given_back_and_the_next_put_replaces_it(cache, 
     assert cache.get(KEY) == b"built again"
 
 
+def test_a_file_that_was_cut_off_early_is_called_so(cache, caplog):
+    cache.put(KEY, b"built here")
+    path = only_file(cache)
+    path.write_bytes(path.read_bytes()[:40])
+
+    assert cache.get(KEY) is None
+    assert "is cut off, or no engine file" in caplog.text
+
+
 def test_a_file_of_another_machine_under_this_ones_name_is_told_and_not_used(cache, caplog):
     foreign = replace(KEY, device="NVIDIA H100 sm_90")
     cache.put(foreign, b"built there")
@@ -99,6 +108,16 @@ def test_the_folder_is_the_users_choice_else_the_systems_cache(monkeypatch, tmp_
     monkeypatch.delenv("VPR_ROS_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert EngineCache().folder == tmp_path / "vpr_ros" / "engines"
+
+
+def test_a_write_that_fails_leaves_nothing_behind(cache):
+    """A folder stands where the file would be: what was written beside it can't be moved there."""
+    in_the_way = cache.folder / KEY.file_name / "full"
+    in_the_way.mkdir(parents=True)
+
+    assert not cache.put(KEY, b"built")
+
+    assert only_file(cache) == in_the_way.parent
 
 
 def test_nothing_half_written_is_left_behind(cache):

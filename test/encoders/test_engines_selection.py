@@ -1,7 +1,10 @@
 """Which engine runs a network, and what is said where one can't."""
 
 import logging
+import sys
 import threading
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from vpr_ros.encoders import ENGINE_NAMES, EncoderError, engine_states, open_enc
 from vpr_ros.encoders.encoder import NetworkEncoder
 from vpr_ros.encoders.engines import selection
 from vpr_ros.encoders.engines.engine_cache import EngineCache
-from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime
+from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime, default_threads
 from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu, why_no_bf16, why_no_openvino
 from vpr_ros.encoders.engines.racing import open_faster, race_key
 from vpr_ros.encoders.engines.switching import SwitchingEngine
@@ -85,6 +88,91 @@ def test_an_engine_that_does_not_start_leaves_the_reference_and_a_line(network, 
     (record,) = caplog.records
     assert "broken today" in record.getMessage()
     assert list(tmp_path.iterdir()) == []
+
+
+@has_openvino
+def test_a_remembered_winner_that_fails_leaves_the_other_and_a_line(network, tmp_path, caplog):
+    def fails():
+        raise EncoderError("it is broken today")
+
+    openers, cache = {"onnxruntime": lambda: OnnxRuntime(network.path), "openvino": fails}, EngineCache(tmp_path)
+    cache.put(race_key(tuple(openers), network, default_threads()), b"openvino")
+
+    assert open_faster(openers, network, None, cache).name == "onnxruntime"
+    assert [r.getMessage() for r in caplog.records] == ["engine openvino is passed over: it is broken today"]
+
+
+@has_openvino
+def test_without_onnx_runtime_auto_takes_openvino(monkeypatch):
+    monkeypatch.setattr("vpr_ros.encoders.engines.onnx_runtime.find_spec", lambda name: None)
+
+    states = {state.name: state.reason for state in engine_states()}
+    assert states["onnxruntime"] == "onnxruntime is not installed; 'pip install onnxruntime'"
+    assert open_encoder("gem-lite").engine == "openvino"
+
+
+def test_a_race_holds_for_the_versions_that_are_imported_and_for_the_output(network, monkeypatch):
+    import onnxruntime
+
+    def not_found(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("vpr_ros.encoders.engines.racing.version", not_found)
+    key = race_key(("onnxruntime",), network, 1)
+
+    assert f"onnxruntime {onnxruntime.__version__}" in key.runtime  # as where onnxruntime-gpu is installed
+    assert race_key(("onnxruntime",), replace(network, output="other"), 1) != key
+
+
+@has_openvino
+def test_openvino_by_name_is_compared_once_and_that_is_remembered(cache_folder, monkeypatch):
+    compared = []
+    monkeypatch.setattr(selection, "refuse_difference", lambda engine, *_: compared.append(engine.name))
+
+    assert [open_encoder("gem-lite", "openvino").engine for _ in range(2)] == ["openvino", "openvino"]
+    assert compared == ["openvino"]
+
+
+@has_openvino
+def test_openvino_by_name_that_computes_something_else_is_refused_and_that_is_not_remembered(cache_folder, monkeypatch):
+    right = OpenVinoCpu.run
+    monkeypatch.setattr(OpenVinoCpu, "run", lambda *args: replace(right(*args), descriptor=-right(*args).descriptor))
+
+    for _ in range(2):
+        with pytest.raises(EncoderError, match=r"openvino is refused for 'gem-lite'.*cosine of -1\.00000"):
+            open_encoder("gem-lite", "openvino")
+    assert not cache_folder.exists()
+
+
+@has_openvino
+def test_openvino_by_name_runs_without_onnx_runtime_and_says_that_it_was_not_compared(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+    assert open_encoder("gem-lite", "openvino").engine == "openvino"
+    (record,) = caplog.records
+    assert "runs without a comparison: engine onnxruntime can't start" in record.getMessage()
+
+
+def test_torch_that_sees_no_gpu_is_told_where_a_driver_left_its_traces(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(selection, "_GPU_TRACES", ("/",))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    states = {state.name: state.reason for state in engine_states()}
+    assert "this torch finds no GPU" in states["torch_cuda"]
+    assert "this torch finds no GPU" in states["torch_cuda:fp16"]
+
+
+def test_what_onnx_runtime_says_in_three_lines_is_one_with_the_sizes(network):
+    with pytest.raises(EncoderError, match=r"^ONNX Runtime failed: [^\n]*Got: 224 Expected: 320[^\n]*$"):
+        OnnxRuntime(network.path).run(np.zeros((1, 3, 224, 224), np.float32))
+
+
+@has_openvino
+def test_what_openvino_says_is_the_cause_and_not_where_in_its_sources(tmp_path):
+    with pytest.raises(EncoderError, match=r"^OpenVINO can't load [^\n]*Could not open the file[^\n]*$") as refusal:
+        OpenVinoCpu(tmp_path / "gone.onnx")
+    assert ".cpp:" not in str(refusal.value)
 
 
 def test_a_cache_that_can_not_be_written_costs_a_line_and_nothing_else(cache_folder, caplog, office):

@@ -1,5 +1,6 @@
 """Fetching weights from a server that behaves, breaks off, changes its mind or lies."""
 
+import fcntl
 import hashlib
 import socket
 
@@ -8,7 +9,7 @@ import pytest
 from file_server import FileServer
 
 from vpr_ros.encoders import fetch_weights, known_weights
-from vpr_ros.encoders.download import FetchError
+from vpr_ros.encoders.download import FetchError, download
 
 NAME, FILE = "cosplace-resnet18-512", "ResNet18_512_cosplace.pth"
 CONTENT = np.random.default_rng(0).bytes(1_000_003)
@@ -105,6 +106,50 @@ def test_a_server_that_does_not_resume_gives_the_file_from_its_beginning(server,
     assert fetch_weights(NAME, address=server.address).path.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("breaks_after", [[], [400_000]], ids=["whole", "cut off"])
+def test_a_file_of_untold_length_is_taken_only_with_its_sha256(server, weights_folder, breaks_after):
+    server.tells_length, server.breaks_after = False, breaks_after
+    with pytest.raises(FetchError, match=r"does not say how long the file is.*--sha256 HEX"):
+        fetch_weights(NAME, address=server.address)
+    assert files(weights_folder) == []
+
+    assert fetch_weights(NAME, address=server.address, sha256=SHA256).path.read_bytes() == CONTENT
+
+
+def test_a_range_that_starts_elsewhere_is_not_appended(server, weights_folder):
+    broken_off(server)
+    server.range_starts_off = 200_000
+
+    assert fetch_weights(NAME, address=server.address).path.read_bytes() == CONTENT
+    assert server.ranges[-2:] == ["bytes=400000-", None]
+
+
+def test_a_range_of_another_version_is_not_appended(server, weights_folder):
+    broken_off(server)
+    server.content, server.entity_tag, server.keeps_to_the_version = CONTENT[::-1], '"2"', False
+
+    assert fetch_weights(NAME, address=server.address).path.read_bytes() == CONTENT[::-1]
+
+
+def test_what_another_process_puts_in_place_while_we_come_to_lock_it_is_not_touched(
+    server, weights_folder, monkeypatch
+):
+    part, target, lock, seen = weights_folder / f"{FILE}.part", weights_folder / FILE, fcntl.flock, []
+
+    def lock_late(file, operation):
+        if not target.exists():
+            part.write_bytes(CONTENT)
+            part.replace(target)
+        lock(file, operation)
+
+    monkeypatch.setattr("vpr_ros.encoders.download.fcntl.flock", lock_late)
+
+    download(server.address, target, sha256=SHA256, progress=lambda *_: seen.append(target.stat().st_size))
+
+    assert set(seen) == {len(CONTENT)}
+    assert files(weights_folder) == [FILE]
+
+
 def test_what_came_of_a_longer_file_is_thrown_away(server, weights_folder):
     broken_off(server)
     (weights_folder / f"{FILE}.part").write_bytes(CONTENT + b"more")
@@ -153,8 +198,6 @@ def test_without_a_network_it_says_what_to_put_where(weights_folder):
 
 
 def test_two_processes_do_not_write_one_file(server, weights_folder):
-    import fcntl
-
     with (weights_folder / f"{FILE}.part").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(FetchError, match="another process is fetching"):

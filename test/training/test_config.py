@@ -99,7 +99,19 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"sampling": {"views": 1}}, "no positives"),
         ({"sampling": {"places": 1}}, "no negatives"),
         ({"optimizer": {"learning_rate": "fast"}}, "learning_rate"),
-        ({"epochs": -1}, "epochs is -1"),
+        *[({name: -1}, f"{name} is -1, expected at least 0") for name in ("epochs", "seed", "workers", "threads")],
+        *[
+            ({"optimizer": {name: -1}}, rf"optimizer\.{name} is -1")
+            for name in ("backbone_factor", "proxy_factor", "weight_decay", "clip_norm", "momentum")
+        ],
+        *[
+            ({"data": {part: [{"kind": kind, "share": share} | given]}}, rf"data\.{part}\[0\]\.share is {share}")
+            for part, kind, share, given in (
+                ("train", "photos", 0, {"path": "x"}),
+                ("train", "manifest", -1, {}),
+                ("validation", "robot", -0.5, {"sources": []}),
+            )
+        ],
         ({"average_decay": 1.0}, "average_decay"),
         ({"precision": "int8"}, "int8"),
         ({"freeze_through": ""}, "freeze_through"),

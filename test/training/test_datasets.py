@@ -114,6 +114,37 @@ def test_photographs_are_each_a_place_of_their_own(photo_folders):
     assert relation(data, 0, 1) == PairLabel.WRONG
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["a.png,hall,x", "b.png"], r"manifest\.csv' line 3 ends before place_id, expected"),
+        (["a.png,hall,x", "b.png,,x"], r"manifest\.csv' line 3: place_id is '', expected a name"),
+    ],
+)
+def test_a_row_that_names_no_place_is_told_by_its_line(tmp_path, rows, words):
+    (tmp_path / "manifest.csv").write_text("path,place_id,site\n" + "\n".join(rows))
+
+    with pytest.raises(TrainingError, match=words) as told:
+        open_dataset(ManifestSpec(), tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_rows_of_other_splits_may_name_no_place_and_columns_that_are_not_asked_for_may_be_short(tmp_path):
+    rows = ["a.png,hall,train", "b.png,hall,train,x", "c.png,,val"]
+    (tmp_path / "manifest.csv").write_text("path,place_id,split,licence\n" + "\n".join(rows))
+
+    data = open_dataset(ManifestSpec(split="train"), tmp_path)
+
+    assert len(data.table) == 2
+    assert dict(data.facts.licences) == {"x": 1}
+
+
+@pytest.mark.parametrize("chosen", [{"split": "train"}, {"only_open": True}])
+def test_panoramas_without_a_manifest_are_not_taken_as_if_chosen(panorama_folder, chosen):
+    with pytest.raises(TrainingError, match=f"{next(iter(chosen))} is .*has no manifest.csv"):
+        open_dataset(PanoramaSpec("around", **chosen), panorama_folder.parent)
+
+
 def test_a_crop_of_a_panorama_shows_the_direction_it_looks_in():
     """Each column of the panorama holds its own yaw, each row its own elevation; the crop's rays are computed anew."""
     panorama = np.zeros((180, 360, 3), np.uint8)
@@ -225,6 +256,9 @@ def test_gsv_cities_finds_files_by_place_and_panorama(tmp_path):
     assert (both.table.region == both.table.region[0]).all(), "one city"
     with pytest.raises(TrainingError, match="least_images"):
         open_dataset(GsvCitiesSpec(".", least_images=9), tmp_path)
+    (tmp_path / "Dataframes" / "Bonn.csv").write_text("place_id,panoid\n7,x\nseven,x")
+    with pytest.raises(TrainingError, match=r"Bonn\.csv' line 3: place_id is 'seven', expected a whole number"):
+        open_dataset(GsvCitiesSpec("."), tmp_path)
 
 
 def test_msls_reads_columns_by_name_and_leaves_panoramas_out(tmp_path):
@@ -256,6 +290,9 @@ def test_msls_reads_columns_by_name_and_leaves_panoramas_out(tmp_path):
     assert relation(data, at["q1"], at["d0"]) == PairLabel.IGNORED  # 18 m: neither
     assert data.table.role[at["q0"]] == Role.QUERY
     assert data.table.role[at["d0"]] == Role.DATABASE
+    (city / "query" / "postprocessed.csv").write_text("key,easting,northing\nq0,1,2\nq1,3,")
+    with pytest.raises(TrainingError, match=r"query/postprocessed\.csv' line 3: northing is '', expected a number"):
+        open_dataset(MslsSpec("."), tmp_path)
 
 
 def test_positions_in_file_names_are_read_from_the_name_and_not_from_folders(tmp_path):
@@ -302,3 +339,17 @@ def test_a_large_photograph_is_made_smaller_before_its_look_is_varied(tmp_path):
     write_image(tmp_path / "big" / "a.png", cv2.resize(scene(1), (2000, 1500)))
 
     assert open_dataset(PhotosSpec("big"), tmp_path).read(0, None).shape == (480, 640, 3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(4000, 2), (1, 1), (15, 200), (3000, 60)])
+def test_an_image_too_small_or_too_narrow_to_show_a_place_is_counted_as_corrupt(tmp_path, width, height):
+    write_image(tmp_path / "strip" / "a.png", np.zeros((height, width, 3), np.uint8))
+
+    with pytest.raises(CorruptImageError, match=f"a.png is {width} x {height} pixels, expected at least 16 x 16"):
+        open_dataset(PhotosSpec("strip"), tmp_path).read(0, None)
+
+
+def test_a_small_image_is_read(tmp_path):
+    write_image(tmp_path / "small" / "a.png", np.zeros((16, 20, 3), np.uint8))
+
+    assert open_dataset(PhotosSpec("small"), tmp_path).read(0, None).shape == (16, 20, 3)

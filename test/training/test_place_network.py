@@ -1,6 +1,7 @@
 """Networks put together of a backbone and heads: shapes, gradients, exports, stages, freezing."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -44,6 +45,31 @@ def test_an_aggregator_gives_one_vector_a_map_and_passes_a_gradient_to_every_pos
     assert vectors.shape == (3, dim_of(spec, 16))
     assert (feature_map.grad != 0).all()
     assert all(parameter.grad is not None for parameter in head.parameters())
+
+
+@pytest.mark.parametrize("name", ["gem", "learned gem"])
+def test_gem_bears_values_whose_cubes_half_precision_can_not_hold(name):
+    values = torch.tensor((1e-3, 60.0)).repeat_interleave(16).reshape(1, 2, 4, 4).half()
+    feature_map = values.clone().requires_grad_()
+    head = build_head(HEADS[name], channels=2, size=4)
+
+    with torch.autocast("cpu", torch.float16):
+        pooled = head(feature_map)
+    pooled.sum().backward()
+
+    torch.testing.assert_close(pooled, values.float().mean(dim=(2, 3)), rtol=1e-4, atol=0)
+    assert feature_map.grad.isfinite().all()
+    assert (feature_map.grad != 0).all()
+
+
+@pytest.mark.parametrize("name", ["gem", "learned gem"])
+def test_gem_adds_no_cast_to_an_exported_graph(name, tmp_path):
+    def casts(head):
+        network = network_of(head)
+        path = export_network(network, network.recipe("mine", "a" * 64, "CC0-1.0"), tmp_path / "mine.onnx")
+        return [node.op_type for node in onnx.load_model(path).graph.node].count("Cast")
+
+    assert casts(HEADS[name]) == casts(HEADS["average"])  # the backbone's padding has some
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -52,10 +52,13 @@ class Named(Walk):
         self.rule = LabelRule()
 
 
-def sampler_of(*sets, renderings=None, seed=0, rank=0, **config):
+def sampler_of(*sets, renderings=None, seed=0, rank=0, within_class=False, **config):
     values = {"places": 6, "views": 3, "neighbours": 0.3} | config
     pool = ViewPool(sets, RECIPE, 0)
-    return pool, PlaceSampler(pool, SamplingConfig(**values), seed, renderings=renderings, rank=rank)
+    sampler = PlaceSampler(
+        pool, SamplingConfig(**values), seed, renderings=renderings, rank=rank, within_class=within_class
+    )
+    return pool, sampler
 
 
 @settings(max_examples=25, deadline=None)
@@ -163,11 +166,47 @@ def test_kept_renderings_are_never_left_and_a_repeated_view_shows_two_of_them():
         assert len(set(pairs)) == len(pairs)
 
 
-def test_corrupt_views_are_not_drawn_again():
+def test_what_is_known_to_be_corrupt_changes_no_batch():
+    """It is known only once it was asked for, which is sooner in a whole run than in a resumed one."""
     pool, sampler = sampler_of(Walk())
+    before = sampler.batch(3)
     pool.corrupt.update(dict.fromkeys(range(60), "cut off"))
 
-    assert all(sampler.batch(step).views.min() >= 60 for step in range(10))
+    assert np.array_equal(sampler.batch(3).views, before.views)
+
+
+def test_views_of_a_place_have_one_class_where_a_loss_has_proxies():
+    walk = Walk(rule=LabelRule(3.0, 0.65, 8.0, 0.25, 80))
+    classes = [
+        [walk.table.place[batch.views[batch.labels == label]] for label in range(5)]
+        for sampler in (sampler_of(walk, places=5)[1], sampler_of(walk, places=5, within_class=True)[1])
+        for batch in (sampler.batch(0),)
+    ]
+
+    assert any(len(set(place)) > 1 for place in classes[0])
+    assert all(len(set(place)) == 1 for place in classes[1])
+
+
+def test_batches_far_smaller_than_asked_are_told_once(caplog):
+    _, sampler = sampler_of(Named(["inn"] * 4 + ["bar"] * 4 + ["yard"] * 4, ["inn"] * 4 + ["bar"] * 8), places=40)
+
+    for step in range(3):
+        assert sampler.batch(step).labels.max() == 1
+
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "step 0 found 2 places that are surely different, asked for 40 (sampling.places)"
+    ]
+
+
+def test_a_view_without_heading_joins_no_views_that_look_opposite_ways():
+    walk = Walk()
+    walk.table.heading_deg[::4] = np.nan
+    _, sampler = sampler_of(walk, views=4)
+
+    for step in range(30):
+        batch = sampler.batch(step)
+        relation = walk.rule.labels(walk.table, batch.views[:, None], batch.views[None])
+        assert (relation[batch.labels[:, None] == batch.labels[None]] != PairLabel.WRONG).all()
 
 
 def test_one_place_alone_is_told_to_be_too_little():

@@ -27,6 +27,11 @@ def run(root, out, *, resume=False, on_epoch=lambda _: None, **over):
     return train(config_of_values(small_values(**over), "test"), root, out, resume=resume, on_epoch=on_epoch)
 
 
+def stop_after_the_first(figures):
+    if figures.epoch == 1:
+        raise KeyboardInterrupt
+
+
 def photos(**over):
     """Photographs of an office to learn from, others to judge on."""
     values = {
@@ -93,10 +98,6 @@ def test_a_resumed_training_equals_one_that_was_never_stopped(manifest_folder, o
         },
     }
     whole, parts = manifest_folder / "whole", manifest_folder / "parts"
-
-    def stop_after_the_first(figures):
-        if figures.epoch == 1:
-            raise KeyboardInterrupt
 
     run(manifest_folder, whole, **over)
     with pytest.raises(KeyboardInterrupt):
@@ -289,6 +290,35 @@ def test_corrupt_images_are_counted_listed_and_left_out(manifest_folder):
         assert "left out: 3" in (out / "small.md").read_text()
 
 
+@pytest.mark.parametrize("cached", [True, False], ids=["kept maps", "images"])
+def test_a_training_with_corrupt_images_can_be_resumed_and_still_lists_them(manifest_folder, cached):
+    for name in ("street_0/1.png", "street_1/0.png"):
+        (manifest_folder / name).write_bytes(b"not an image")
+    over = {"cache": {"enabled": cached}, "sampling": {"steps": 4}, "epochs": 2}
+    whole = run(manifest_folder, manifest_folder / "whole", **over)
+    out = manifest_folder / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run(manifest_folder, out, on_epoch=stop_after_the_first, **over)
+
+    resumed = run(manifest_folder, out, resume=True, **over)
+    again = run(manifest_folder, out, resume=True, **over)
+
+    assert [figures.loss for figures in resumed.epochs] == [figures.loss for figures in whole.epochs]
+    assert (resumed.corrupt, again.corrupt) == (2, 2)
+    listed = (out / "skipped.csv").read_text()
+    assert "street_0/1.png" in listed
+    assert "street_1/0.png" in listed
+
+
+def test_images_of_which_none_can_be_read_are_told(manifest_folder):
+    for image in manifest_folder.glob("street_*/*.png"):
+        image.write_bytes(b"not an image")
+
+    for cached in (True, False):
+        with pytest.raises(TrainingError, match=r"of \d+ views of step 0, 0 could be read"):
+            run(manifest_folder, manifest_folder / f"out {cached}", cache={"enabled": cached}, epochs=1)
+
+
 def test_a_cut_off_cache_is_gone_on_with_and_a_changed_image_is_seen(manifest_folder):
     over = {"epochs": 0}
     run(manifest_folder, manifest_folder / "out", **over)
@@ -319,6 +349,44 @@ def test_nothing_is_judged_on_what_was_learned(manifest_folder):
     data = {"train": [{"kind": "manifest", "split": "train"}], "validation": [{"kind": "manifest"}]}
 
     with pytest.raises(TrainingError, match=r"12 images, such as '.*street_0/0\.png'"):
+        run(manifest_folder, manifest_folder / "out", data=data)
+
+
+@pytest.mark.parametrize(
+    ("judged", "words"),
+    [
+        ({"kind": "photos", "path": "set/../set/street_0"}, r"2 images, such as '.*street_0/0\.png'"),
+        (
+            {"kind": "manifest", "path": "set", "paths": "*/2.png", "self_supervised": True},
+            r"6 places, such as '.*set: street0x_0'",
+        ),
+    ],
+)
+def test_a_file_by_another_path_and_another_image_of_a_place_are_learned_ones_too(manifest_folder, judged, words):
+    data = {"train": [{"kind": "manifest", "path": "set", "paths": "*/[01].png"}], "validation": [judged]}
+
+    with pytest.raises(TrainingError, match=words):
+        run(manifest_folder.parent, manifest_folder / "out", data=data)
+
+
+def test_a_route_that_was_learned_by_day_is_not_judged_by_night(manifest_folder):
+    data = {
+        "train": [{"kind": "robot", "sources": ["sim:ring?laps=1"]}],
+        "validation": [{"kind": "robot", "sources": ["sim:ring?laps=1&light=night"]}],
+    }
+
+    with pytest.raises(TrainingError, match="1 routes, such as 'sim:ring'"):
+        run(manifest_folder, manifest_folder / "out", data=data)
+
+
+def test_a_validation_set_in_which_nothing_asks_is_refused(manifest_folder):
+    for number in range(4):
+        name = f"@{500000 + number % 2}@4000000@33@N@0@0@@@@@@@@@{number}@.png"
+        write_image(manifest_folder / "town" / "database" / name, np.full((60, 60, 3), 40 * number, np.uint8))
+    data = {"train": [{"kind": "manifest"}], "validation": [{"kind": "utm_folders", "path": "town"}]}
+    data["train"][0]["split"] = "train"
+
+    with pytest.raises(TrainingError, match="0 views that ask and 4 that are searched"):
         run(manifest_folder, manifest_folder / "out", data=data)
 
 
@@ -357,6 +425,16 @@ def test_a_checkpoint_older_than_a_setting_had_its_default(manifest_folder):
     assert len(result.epochs) == 3
     with pytest.raises(TrainingError, match=r"teaching\.weight 100.0 instead of 5"):
         run(manifest_folder, manifest_folder / "out", resume=True, epochs=2, teaching={"weight": 5})
+
+
+def test_proxies_of_other_places_are_no_checkpoint_of_this_training(manifest_folder):
+    over = {"loss": {"kind": "cosface"}, "epochs": 1}
+    run(manifest_folder, manifest_folder / "out", **over)
+    manifest = manifest_folder / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("street_0/2.png,street0x_0", "street_0/2.png,another"))
+
+    with pytest.raises(TrainingError, match="other places than it had"):
+        run(manifest_folder, manifest_folder / "out", resume=True, **over)
 
 
 def test_what_is_joined_beside_a_projection_can_be_chosen_anew_without_training_again(manifest_folder):
@@ -404,7 +482,8 @@ def test_bf16_trains(manifest_folder):
     assert np.isfinite(result.epochs[-1].loss)
 
 
-def test_workers_make_the_same_batches(manifest_folder):
+def test_workers_make_the_same_batches_of_corrupt_images_too(manifest_folder):
+    (manifest_folder / "street_0" / "1.png").write_bytes(b"not an image")
     losses = [
         run(manifest_folder, manifest_folder / f"w{n}", workers=n, cache={"enabled": False}, sampling={"steps": 2})
         .epochs[1]

@@ -44,6 +44,9 @@ def download(address: str, target: Path, *, sha256: str | None, progress: Progre
     What came before a connection broke off is kept beside the target as ``.part``, and the next call goes on from
     there, if the server still has the same version of the file (RFC 9110, If-Range).
 
+    Whole is what has as many bytes as the server said. Where it says none, only a sha256 can tell, or an answer in
+    chunks, which ends with a mark of its own.
+
     Args:
         address: Of the file, http or https.
         target: Where it is to lie.
@@ -51,18 +54,20 @@ def download(address: str, target: Path, *, sha256: str | None, progress: Progre
         progress: Called as bytes come.
 
     Raises:
-        FetchError: Out of reach, broken off, refused by the server, or of another sha256 (then it is removed).
+        FetchError: Out of reach, broken off, refused by the server, of unknown length without a sha256, or of another
+            sha256 (then it is removed).
     """
     if urlsplit(address).scheme not in ("http", "https"):
         raise FetchError(f"address is '{address}', expected one that starts with http:// or https://")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _unfinished(target) as part:
-            _complete(part, address, target, progress)
-            _refuse_another(part, sha256, address)
+            is_known_whole = _complete(part, address, target, progress)
+            _refuse_another(part, sha256, address, is_known_whole=is_known_whole)
             os.fsync(part.file.fileno())
-            part.path.replace(target)
+            # Before the move: after it, another process may have begun a file of its own under both names.
             part.version_path.unlink(missing_ok=True)
+            part.path.replace(target)
     except OSError as error:
         raise FetchError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
 
@@ -94,10 +99,7 @@ class _Unfinished:
     def restart(self, headers: Message | None = None) -> None:
         """Begin with nothing, of the version that these headers are of."""
         self.file.truncate(0)
-        tag = "" if headers is None else headers.get("ETag", "")
-        if headers is not None and (not tag or tag.startswith("W/")):  # A weak tag does not promise equal bytes.
-            tag = headers.get("Last-Modified", "")
-        self.version_path.write_text(tag, encoding="utf-8")
+        self.version_path.write_text("" if headers is None else _version_in(headers), encoding="utf-8")
 
     def discard(self) -> None:
         """Remove what came."""
@@ -108,11 +110,7 @@ class _Unfinished:
 @contextmanager
 def _unfinished(target: Path) -> Iterator[_Unfinished]:
     path = target.with_name(f"{target.name}.part")
-    with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FetchError(f"another process is fetching '{target.name}'; wait for it") from error
+    with _locked(path, target) as file:
         part = _Unfinished(path, target.with_name(f"{target.name}.part.version"), file)
         try:
             yield part
@@ -121,15 +119,45 @@ def _unfinished(target: Path) -> Iterator[_Unfinished]:
                 part.discard()
 
 
-def _complete(part: _Unfinished, address: str, target: Path, progress: Progress) -> None:
-    """Ask until everything came, or an attempt brings nothing."""
+@contextmanager
+def _locked(path: Path, target: Path) -> Iterator[BinaryIO]:
+    """Open a file that no other process has, and that lies under its name.
+
+    Between opening and locking, another process may have moved what we opened into its place: it must not be touched.
+    """
+    while True:
+        with path.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise FetchError(f"another process is fetching '{target.name}'; wait for it") from error
+            if _lies_at(path, file):
+                yield file
+                return
+
+
+def _lies_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _version_in(headers: Message) -> str:
+    """Return the server's mark of a version; empty where there is none that promises equal bytes."""
+    tag = str(headers.get("ETag", ""))
+    return tag if tag and not tag.startswith("W/") else str(headers.get("Last-Modified", ""))
+
+
+def _complete(part: _Unfinished, address: str, target: Path, progress: Progress) -> bool:
+    """Ask until everything came, or an attempt brings nothing; return whether the server told where the file ends."""
     broken: Exception | None = None
     for _ in range(_ATTEMPTS):
         before, broken = part.size, None
         try:
-            total = _append(part, address, progress)
+            total, is_told = _append(part, address, progress)
             if total is None or part.size == total:
-                return
+                return is_told
         except urllib.error.HTTPError as error:
             raise FetchError(
                 f"{address} answered {error.code} {error.reason}; if the file has moved, put it as '{target}' by hand"
@@ -150,8 +178,13 @@ def _complete(part: _Unfinished, address: str, target: Path, progress: Progress)
     ) from broken
 
 
-def _append(part: _Unfinished, address: str, progress: Progress) -> int | None:
-    """Ask for what is missing and append it; return how many bytes the whole file has, None where nobody says."""
+def _append(part: _Unfinished, address: str, progress: Progress) -> tuple[int | None, bool]:
+    """Ask for what is missing and append it.
+
+    Returns:
+        How many bytes the whole file has, None where nobody says; and whether the end of the answer can be told from a
+        connection that broke: by its length, or as chunks, of which the last is empty.
+    """
     with _opened(part, address) as response:
         if response.headers.get_content_type() == "text/html":
             raise FetchError(
@@ -165,17 +198,27 @@ def _append(part: _Unfinished, address: str, progress: Progress) -> int | None:
             part.file.flush()
             done += len(chunk)
             progress(done, total)
-    return total
+        return total, total is not None or response.chunked
 
 
 def _begin(part: _Unfinished, response: http.client.HTTPResponse) -> int | None:
     """Keep what came where the server goes on from there, else begin anew; return the bytes of the whole file."""
-    told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if response.status == http.client.PARTIAL_CONTENT and told and int(told[1]) == part.size:
-        return None if told[2] == "*" else int(told[2])
-    part.restart(response.headers)
     length = response.headers.get("Content-Length")
-    return int(length) if length and length.isdecimal() else None
+    coming = int(length) if length and length.isdecimal() else None
+    if told := _goes_on(part, response):
+        if told[2] != "*":
+            return int(told[2])
+        return None if coming is None else part.size + coming
+    part.restart(response.headers)
+    return coming
+
+
+def _goes_on(part: _Unfinished, response: http.client.HTTPResponse) -> re.Match[str] | None:
+    """Return what an answer says of its range, if it begins where ours ends and states no other version."""
+    told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status != http.client.PARTIAL_CONTENT or told is None or int(told[1]) != part.size:
+        return None
+    return told if _version_in(response.headers) in ("", part.version) else None
 
 
 def _opened(part: _Unfinished, address: str) -> http.client.HTTPResponse:
@@ -191,10 +234,22 @@ def _opened(part: _Unfinished, address: str) -> http.client.HTTPResponse:
             raise
         part.restart()  # There is nothing behind what came, so it is of no version that the server has.
         return _opened(part, address)
-    return response
+    if response.status != http.client.PARTIAL_CONTENT or (resumes and _goes_on(part, response)):
+        return response
+    response.close()
+    part.restart()
+    if not resumes:
+        raise FetchError(f"{address} answered with a part of the file when asked for all of it; take another address")
+    return _opened(part, address)  # Another part than ours goes on with, or of another version: all of it, then.
 
 
-def _refuse_another(part: _Unfinished, sha256: str | None, address: str) -> None:
+def _refuse_another(part: _Unfinished, sha256: str | None, address: str, *, is_known_whole: bool) -> None:
+    if sha256 is None and not is_known_whole:
+        part.discard()
+        raise FetchError(
+            f"{address} does not say how long the file is, so one that was cut off could not be told; give what its "
+            "sha256 must be with --sha256 HEX, or take another address"
+        )
     if sha256 is None:
         return
     seen = sha256_of(part.path)

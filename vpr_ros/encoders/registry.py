@@ -12,6 +12,7 @@ import numpy as np
 
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.encoder import NetworkEncoder
+from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.engines.network_files import NetworkFiles
 from vpr_ros.encoders.engines.selection import ENGINE_NAMES, open_engine
 from vpr_ros.encoders.errors import EncoderError
@@ -116,8 +117,10 @@ def export_encoder(
         from vpr_ros.encoders.models.export import export_network
         from vpr_ros.encoders.models.networks import load_network
         from vpr_ros.encoders.models.place_network import shortened
-    except ImportError as error:
-        raise EncoderError(f"export needs torch and onnx: {error}; 'pip install torch onnx' on this machine") from error
+    except Exception as error:  # A broken library can raise anything.
+        raise EncoderError(
+            f"export needs torch and onnx: {first_line(error)}; 'pip install torch onnx' on this machine"
+        ) from error
     network, recipe = load_network(name, checkpoint, size)
     if dim is not None:
         network, recipe = shortened(network, recipe, dim)

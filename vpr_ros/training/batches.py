@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.map_cache import MapCache
 from vpr_ros.training.pool import ViewPool
 from vpr_ros.training.sampling import PlaceSampler
@@ -79,6 +80,12 @@ class _Steps(Dataset[Any]):
         drawn = self._sampler.batch(step)
         maps, read = maps_of(self._pool, self._cache, drawn.views, drawn.renderings)
         labels = torch.from_numpy(drawn.labels[read])
+        if len(np.unique(drawn.labels[read])) < 2:
+            reason = next(iter(self._pool.corrupt.values()), "")
+            raise TrainingError(
+                f"of {len(drawn.views)} views of step {step}, {len(read)} could be read, expected at least two places "
+                f"of them: {reason}; check the images"
+            )
         return maps, labels, torch.from_numpy(self._classes[drawn.views[read]]), dict(self._pool.corrupt)
 
 

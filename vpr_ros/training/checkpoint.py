@@ -48,6 +48,7 @@ class Checkpoint:
         average_steps: How many steps are in them.
         best: Weights of the best epoch; empty before there is one.
         history: Plain values of the epochs so far.
+        corrupt: Why views could not be read, by their number, of what is learned and what is judged.
     """
 
     step: int
@@ -59,6 +60,7 @@ class Checkpoint:
     average_steps: int
     best: dict[str, Tensor]
     history: list[dict[str, Any]]
+    corrupt: dict[str, dict[int, str]]
 
     def save(self, path: Path, config: TrainingConfig) -> None:
         """Write the file, whole or not at all."""
@@ -73,6 +75,7 @@ class Checkpoint:
             "average_steps": self.average_steps,
             "best": self.best,
             "history": self.history,
+            "corrupt": self.corrupt,
         }
         unfinished = path.with_suffix(".ckpt.part")
         torch.save(values, unfinished)
@@ -99,6 +102,7 @@ class Checkpoint:
         return cls(
             step=content["step"],
             network=content["state_dict"],
+            corrupt=content.get("corrupt", {}),  # older checkpoints have none
             **{key: content[key] for key in _KEYS if key not in ("config", "step", "state_dict")},
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -123,7 +124,9 @@ class OptimizerConfig:
         """Check the values once."""
         _check_words("optimizer", (("kind", self.kind, OptimizerKind),))
         _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
-        _check(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "at least 0")
+        for name in ("backbone_factor", "proxy_factor", "weight_decay", "clip_norm"):
+            _check(getattr(self, name) >= 0, f"optimizer.{name}", getattr(self, name), "at least 0")
+        _check(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 to below 1, such as 0.9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,12 @@ class DataConfig:
     train: tuple[DataSpec, ...] = ()
     validation: tuple[DataSpec, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check what all layouts have."""
+        for name, specs in (("train", self.train), ("validation", self.validation)):
+            for number, spec in enumerate(specs):
+                _check(0 < spec.share < math.inf, f"data.{name}[{number}].share", spec.share, "above 0")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
@@ -294,7 +303,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Check what concerns more than one group."""
         _check(bool(self.name.strip()) and "/" not in self.name, "name", self.name, "a file name such as mixvpr-lite")
-        _check(self.epochs >= 0, "epochs", self.epochs, "at least 0")
+        for count in ("epochs", "seed", "workers", "threads"):
+            _check(getattr(self, count) >= 0, count, getattr(self, count), "at least 0")
         _check(0 <= self.average_decay < 1, "average_decay", self.average_decay, "0 to below 1, such as 0.99")
         _check_words("training", (("precision", self.precision, Precision),))
         _check(bool(self.data.train), "data.train", "empty", "at least one data set")

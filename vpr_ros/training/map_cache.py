@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from vpr_ros.training.freezing import frozen_stages
 from vpr_ros.training.pool import ViewPool
 
 _AT_ONCE = 16
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # by file systems that can't reserve space
 _UNREADABLE, _MISSING, _DONE = -1, 0, 1
 
 
@@ -45,19 +49,19 @@ class MapCache:
         self._last = last
         self._renderings = renderings
         rows = len(pool) * renderings
-        stem = folder / _digest(pool, network, last, renderings)
+        digest = _digest(pool, network, last, renderings)
+        state = folder / f"{digest}.state.npy"
         with torch.inference_mode():
             size, device = network.spec.input_size, next(network.parameters()).device
             parts = network.eval().run_through(torch.zeros(1, 3, size, size, device=device), last)
             shapes = [tuple(part.shape[1:]) for part in parts]
+        files = [folder / f"{digest}.map{number}.npy" for number in range(len(shapes))]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._maps = [
-                _open(stem.with_suffix(f".map{number}.npy"), (rows, *shape), np.float16)
-                for number, shape in enumerate(shapes)
-            ]
-            self._state = _open(stem.with_suffix(".state.npy"), (rows,), np.int8)
+            self._maps = [_open(path, (rows, *shape), np.float16) for path, shape in zip(files, shapes, strict=True)]
+            self._state = _open(state, (rows,), np.int8)
         except (OSError, ValueError) as error:
+            _remove_unused(files, state)
             gigabytes = sum(2 * rows * int(np.prod(shape)) for shape in shapes) / 1e9
             raise TrainingError(
                 f"can't keep {rows} maps ({gigabytes:.1f} GB) in '{folder}': {error}; expected a writable folder with "
@@ -117,16 +121,54 @@ class MapCache:
     def _note_unreadable(self) -> None:
         """Tell the pool of views that an earlier run could not read."""
         for view in np.unique(np.flatnonzero(self._state == _UNREADABLE) // self._renderings).tolist():
-            self._pool.corrupt.setdefault(view, "could not be read when its maps were computed")
+            self._pool.corrupt.setdefault(
+                view, f"{self._pool.name_of(view)} could not be read when its maps were computed"
+            )
 
 
 def _open(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> np.memmap:
-    """Return a memory-mapped array that is there and fits, else a new one of zeros."""
+    """Return a memory-mapped array that is there and fits, else a new one of zeros.
+
+    Raises:
+        OSError: It can't be made, or the disk is too small for it.
+        ValueError: The file that is there is no array.
+    """
     if path.is_file():
         kept = np.lib.format.open_memmap(path, mode="r+")
         if kept.shape == shape and kept.dtype == kind:
             return kept
-    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    try:
+        made = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+        _reserve(path)
+    except OSError:
+        with suppress(OSError):  # the folder may be what is wrong
+            path.unlink()
+        raise
+    return made
+
+
+def _remove_unused(files: list[Path], state: Path) -> None:
+    """Give back the space of maps that no state belongs to: it is made last, and they hold nothing yet."""
+    with suppress(OSError):  # the folder may be what is wrong
+        if not state.is_file():
+            for path in files:
+                path.unlink(missing_ok=True)
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk's space for a whole file: a map that finds the disk full later kills the process.
+
+    Raises:
+        OSError: There is not that much.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
 
 
 def _digest(pool: ViewPool, network: PlaceNetwork, last: str, renderings: int) -> str:

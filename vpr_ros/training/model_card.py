@@ -45,7 +45,7 @@ def write_card(
     text = "\n".join(
         (
             f"# {config.name}\n",
-            *_about(config, recipe),
+            *_about(config, recipe, history[-1].epoch if history else 0),
             "\n## Data\n",
             *_data(learned_from, judged_on, corrupt),
             "\n## Results\n",
@@ -54,6 +54,7 @@ def write_card(
             "```yaml",
             yaml.safe_dump(_settings(config), sort_keys=False).strip(),
             "```",
+            f"Network and data, to the last setting: `{config.name}-training.yaml`.",
             "",
         )
     )
@@ -62,7 +63,7 @@ def write_card(
     unfinished.replace(path)
 
 
-def _about(config: TrainingConfig, recipe: Recipe) -> tuple[str, ...]:
+def _about(config: TrainingConfig, recipe: Recipe, epochs: int) -> tuple[str, ...]:
     return (
         "| what | value |",
         "|---|---|",
@@ -72,7 +73,7 @@ def _about(config: TrainingConfig, recipe: Recipe) -> tuple[str, ...]:
         f"| takes | {recipe} |",
         f"| weights | sha256 `{recipe.weights_sha256}` |",
         f"| licence | {config.licence} |",
-        f"| made by | `vpr_ros train`, {config.epochs} epochs of {config.sampling.steps} steps, seed {config.seed} |",
+        f"| made by | `vpr_ros train`, {epochs} epochs of {config.sampling.steps} steps, seed {config.seed} |",
     )
 
 

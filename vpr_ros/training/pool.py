@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,16 @@ from numpy.typing import NDArray
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.preprocessing import Preprocessing
 from vpr_ros.training.appearance import vary
+from vpr_ros.training.datasets.specs import DataSpec
 from vpr_ros.training.datasets.views import CorruptImageError, DataSet
 
 PLAIN = 0  # The rendering without any variation.
+
+# Of a spec, what says which views are learned from and as what, not how they look; files are told by their names.
+_LABELS_ALONE = (
+    *("path", "paths", "split", "only_open", "one_site", "numbered_site", "share"),
+    *("positive_overlap", "negative_overlap"),
+)
 
 
 class ViewPool:
@@ -50,18 +58,28 @@ class ViewPool:
         bounds = np.cumsum([0, *(int(data.table.place.max()) + 1 for data in self.sets)])
         return np.concatenate([data.table.place + first for data, first in zip(self.sets, bounds, strict=False)])
 
+    def name_of(self, view: int) -> str:
+        """Return what a view is, for people: its file where it has one."""
+        data, row = self._located(view)
+        paths = getattr(data, "paths", None)
+        return str(paths[row]) if paths else f"view {row} of {data.name}"
+
     def image(self, view: int, rendering: int) -> NDArray[np.uint8]:
         """Return a rendering of a view, RGB; the same numbers give the same image.
 
         Raises:
             CorruptImageError: The file holds no whole image.
         """
-        number = int(np.searchsorted(self.offsets, view, side="right")) - 1
-        data, row = self.sets[number], int(view - self.offsets[number])
+        data, row = self._located(view)
         if rendering == PLAIN:
             return data.read(row, None)
         rng = np.random.default_rng((self._seed, view, rendering))
         return vary(data.read(row, rng), data.appearance, rng)
+
+    def _located(self, view: int) -> tuple[DataSet, int]:
+        """Return a view's data set and its row there."""
+        number = int(np.searchsorted(self.offsets, view, side="right")) - 1
+        return self.sets[number], int(view - self.offsets[number])
 
     def inputs(
         self, views: NDArray[np.int64], renderings: NDArray[np.int64]
@@ -92,11 +110,21 @@ class ViewPool:
             return None
 
     def fingerprint(self) -> str:
-        """Return a digest of what decides every rendering: files, sizes, settings, seed."""
+        """Return a digest of what decides every rendering: files, sizes, settings, frames, seed."""
         digest = hashlib.sha256(repr((self._seed, self._size)).encode())
         for data in self.sets:
             digest.update(repr((data.name, data.appearance, data.facts.about, len(data.table))).encode())
             digest.update(data.table.heading_deg.tobytes() + data.table.position_m.tobytes())
+            digest.update(repr(_looks(getattr(data, "spec", None))).encode())
+            for frame in getattr(data, "encoded", ()):
+                digest.update(frame.tobytes())
             for path in getattr(data, "paths", ()):
                 digest.update(f"{path.name} {path.stat().st_size if path.is_file() else 0}".encode())
         return digest.hexdigest()
+
+
+def _looks(spec: DataSpec | None) -> list[tuple[str, object]]:
+    """Return what a spec says of how views look; a value that is not known to change nothing counts."""
+    if spec is None:
+        return []
+    return [(each.name, getattr(spec, each.name)) for each in fields(spec) if each.name not in _LABELS_ALONE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,7 @@ from vpr_ros.training.pool import PLAIN, ViewPool
 
 _TRIES_A_PLACE = 20
 _FIRST_VARIED = PLAIN + 1
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +35,21 @@ class DrawnBatch:
 
 
 class PlaceSampler:
-    """Draws batches. A batch depends on seed, step and rank alone, so a resumed training draws the same."""
+    """Draws batches. A batch depends on seed, step and rank alone, so a resumed training draws the same.
 
-    def __init__(self, pool: ViewPool, config: SamplingConfig, seed: int, *, renderings: int | None, rank: int = 0):
+    Whether an image can be read counts for nothing here, for that is known only once it was asked for.
+    """
+
+    def __init__(
+        self,
+        pool: ViewPool,
+        config: SamplingConfig,
+        seed: int,
+        *,
+        renderings: int | None,
+        rank: int = 0,
+        within_class: bool = False,
+    ):
         """Take what is drawn from.
 
         Args:
@@ -44,12 +58,15 @@ class PlaceSampler:
             seed: Of all batches.
             renderings: How many renderings of each view there are; None if new ones are made all the time.
             rank: Number of this process; each draws batches of its own.
+            within_class: Whether all views of a place have one class, as losses with proxies need it; without, a place
+                known by position may reach across the cells that are the classes.
         """
         self._pool = pool
         self._config = config
         self._seed = (seed, rank)
         self._renderings = renderings
-        self._sets = [_SetSampler(data, config) for data in pool.sets]
+        self._sets = [_SetSampler(data, config, within_class=within_class) for data in pool.sets]
+        self._has_told = False
         shares = np.array([data.share for data in pool.sets], np.float64)
         self._shares = shares / shares.sum()
 
@@ -63,22 +80,29 @@ class PlaceSampler:
         counts = rng.multinomial(self._config.places, self._shares)
         drawn: list[NDArray[np.int64]] = []
         for sampler, offset, count in zip(self._sets, self._pool.offsets, counts, strict=False):
-            usable = self._usable(int(offset), sampler.size)
-            drawn += [views + offset for views in sampler.places(int(count), usable, rng)]
+            drawn += [views + offset for views in sampler.places(int(count), rng)]
         if len(drawn) < 2:
             raise TrainingError(
                 f"step {step} found {len(drawn)} places that are surely different, expected at least 2; give more "
-                "places, smaller negative radii, or smaller batches (sampling.places)"
+                "places, smaller negative radii, smaller batches (sampling.places), or other sites (column site, "
+                "one_site and numbered_site of a manifest)"
             )
+        self._tell_of_few(len(drawn), step)
         views = np.concatenate(drawn)
         labels = np.repeat(np.arange(len(drawn)), [len(place) for place in drawn])
         return DrawnBatch(views, self._renderings_of(views, rng), labels)
 
-    def _usable(self, offset: int, size: int) -> NDArray[np.bool_]:
-        usable = np.ones(size, np.bool_)
-        broken = np.array([view - offset for view in self._pool.corrupt if offset <= view < offset + size], np.int64)
-        usable[broken] = False
-        return usable
+    def _tell_of_few(self, found: int, step: int) -> None:
+        """Say once that batches are much smaller than asked, which nobody would see otherwise."""
+        if found < self._config.places / 2 and not self._has_told:
+            self._has_told = True
+            _LOG.warning(
+                "step %d found %d places that are surely different, asked for %d (sampling.places); batches this small "
+                "teach less: give more places, or other sites",
+                step,
+                found,
+                self._config.places,
+            )
 
     def _renderings_of(self, views: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw a rendering for each view: the plain one now and then, and a view that repeats never twice the same."""
@@ -110,17 +134,18 @@ class _Batch:
 class _SetSampler:
     """Draws places of one data set."""
 
-    def __init__(self, data: DataSet, config: SamplingConfig) -> None:
+    def __init__(self, data: DataSet, config: SamplingConfig, *, within_class: bool) -> None:
         table = data.table
-        self.size = len(table)
         self._data = data
         self._config = config
+        self._within_class = within_class
+        self._lacks_heading = np.isnan(table.heading_deg)
         self._classes = _groups(table.place)
         self._families, self._regions = _groups(table.family), _groups(table.region)
         self._family_of = np.unique(table.family, return_inverse=True)[1].reshape(-1)
         self._region_of = np.unique(table.region, return_inverse=True)[1].reshape(-1)
 
-    def places(self, count: int, usable: NDArray[np.bool_], rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    def places(self, count: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
         """Return up to ``count`` places, each the rows of K views; rows repeat where a place has fewer."""
         batch = _Batch()
         for _ in range(_TRIES_A_PLACE * count):
@@ -128,7 +153,7 @@ class _SetSampler:
                 break
             anchor = self._anchor(batch, rng)
             family = int(self._family_of[anchor])
-            views = self._views_of(anchor, family, batch, usable, rng)
+            views = self._views_of(anchor, family, batch, rng)
             if views is not None:
                 batch.add(family, int(self._region_of[anchor]), views)
         return batch.places
@@ -139,17 +164,18 @@ class _SetSampler:
             return int(rng.choice(self._regions[batch.regions[rng.integers(len(batch.regions))]]))
         return int(rng.choice(self._classes[rng.integers(len(self._classes))]))
 
-    def _views_of(
-        self, anchor: int, family: int, batch: _Batch, usable: NDArray[np.bool_], rng: np.random.Generator
-    ) -> NDArray[np.int64] | None:
+    def _views_of(self, anchor: int, family: int, batch: _Batch, rng: np.random.Generator) -> NDArray[np.int64] | None:
         """Return the rows of K views of the anchor's place; None if it may be one with a place of the batch."""
         rule, table = self._data.rule, self._data.table
         members = self._families[family]
-        fit = (rule.labels(table, np.array(anchor), members) == PairLabel.RIGHT) & usable[members]
+        # What lacks a heading would join views that look opposite ways.
+        members = members[self._lacks_heading[members] == self._lacks_heading[anchor]]
+        if self._within_class:
+            members = members[table.place[members] == table.place[anchor]]
+        found = members[rule.labels(table, np.array(anchor), members) == PairLabel.RIGHT]
         for taken in batch.by_family.get(family, ()):
-            fit &= (rule.labels(table, taken[:, np.newaxis], members) == PairLabel.WRONG).all(axis=0)
-        found = members[fit]
-        if not usable[anchor] or anchor not in found:
+            found = found[(rule.labels(table, taken[:, np.newaxis], found) == PairLabel.WRONG).all(axis=0)]
+        if anchor not in found:
             return None
         others = rng.permutation(found[found != anchor])[: self._config.views - 1]
         if not len(others) and not self._data.self_supervised:

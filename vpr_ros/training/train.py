@@ -24,10 +24,11 @@ from vpr_ros.encoders.models.vgg16_netvlad import NetVlad
 from vpr_ros.encoders.weights import sha256_of
 from vpr_ros.training.batches import Batches
 from vpr_ros.training.checkpoint import LAST, config_values, load_initial
-from vpr_ros.training.config import TrainingConfig
+from vpr_ros.training.config import PROXY_LOSSES, TrainingConfig
 from vpr_ros.training.datasets.open_dataset import open_dataset
+from vpr_ros.training.datasets.separation import refuse_shared
 from vpr_ros.training.datasets.specs import DataSpec
-from vpr_ros.training.datasets.views import DataSet
+from vpr_ros.training.datasets.views import DataSet, Role
 from vpr_ros.training.describing import describe
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside
@@ -149,7 +150,14 @@ class _Training:
         config, process = self._config, self._process
         renderings = config.cache.renderings if config.cache.enabled else None
         caches = (self._cache(self._learned, renderings), self._cache(self._judged, JUDGED_RENDERINGS))
-        sampler = PlaceSampler(self._learned, config.sampling, config.seed, renderings=renderings, rank=process.rank)
+        sampler = PlaceSampler(
+            self._learned,
+            config.sampling,
+            config.seed,
+            renderings=renderings,
+            rank=process.rank,
+            within_class=config.loss.kind in PROXY_LOSSES,
+        )
         if not resume and not config.init_from:
             self._fit_clusters()
             if config.fitting.axes_first:
@@ -160,7 +168,7 @@ class _Training:
             self._network,
             batches=Batches(self._learned, sampler, caches[0], config.workers),
             classes=int(self._learned.places.max()) + 1,
-            judged=self._judged,
+            pools=(self._learned, self._judged),
             caches=caches,
             process=process,
             out=self._out,
@@ -308,24 +316,29 @@ def _open_sets(config: TrainingConfig, root: Path, progress: Progress) -> tuple[
         for spec, _ in specs:
             opened.append(open_dataset(spec, root))
             on_set(1)
-    learned = [data for data, (_, is_learned) in zip(opened, specs, strict=True) if is_learned]
-    judged = [data for data, (_, is_learned) in zip(opened, specs, strict=True) if not is_learned]
-    _refuse_shared_files(learned, judged)
-    return learned, judged
+    both = [
+        [(spec, data) for data, (spec, is_learned) in zip(opened, specs, strict=True) if is_learned is wanted]
+        for wanted in (True, False)
+    ]
+    learned, judged = both
+    refuse_shared(learned, judged, root)
+    for _, data in judged:
+        _refuse_unaskable(data)
+    return [data for _, data in learned], [data for _, data in judged]
 
 
-def _refuse_shared_files(learned: list[DataSet], judged: list[DataSet]) -> None:
-    """Check that nothing is judged on what was learned.
+def _refuse_unaskable(data: DataSet) -> None:
+    """Check that a validation set has views that ask and views that are searched.
 
     Raises:
-        TrainingError: A file is in both.
+        TrainingError: It lacks either.
     """
-    files = [{path for data in sets for path in getattr(data, "paths", ())} for sets in (learned, judged)]
-    shared = sorted(files[0] & files[1])
-    if shared:
+    role = data.table.role
+    asking, searched = int((role != Role.DATABASE).sum()), int((role != Role.QUERY).sum())
+    if not asking or not searched:
         raise TrainingError(
-            f"{len(shared)} images, such as '{shared[0]}', are in data.train and in data.validation; expected other "
-            "places there: give each its split"
+            f"'{data.name}' in data.validation has {asking} views that ask and {searched} that are searched, expected "
+            "both: give the folder above 'database' and 'queries', or leave it out"
         )
 
 

@@ -83,7 +83,7 @@ class Trainer:
         *,
         batches: Batches,
         classes: int,
-        judged: ViewPool | None,
+        pools: tuple[ViewPool, ViewPool | None],
         caches: tuple[MapCache | None, MapCache | None],
         process: Process,
         out: Path,
@@ -95,7 +95,7 @@ class Trainer:
             network: With its first weights, frozen where it should be.
             batches: To learn from.
             classes: Classes of the training set.
-            judged: To judge on; None for nothing.
+            pools: Views to learn from, and to judge on; None for nothing.
             caches: Kept maps of the training's views and of the judged ones.
             process: This one.
             out: Folder for checkpoint and figures.
@@ -109,7 +109,7 @@ class Trainer:
         self.history: list[EpochFigures] = []
         self._config = config
         self._batches = batches
-        self._judged = judged
+        self._learned, self._judged = pools
         self._judged_cache = caches[1]
         self._after = config.freeze_through if caches[0] is not None else None
         self._process = process
@@ -135,7 +135,7 @@ class Trainer:
         """
         kept = Checkpoint.read(self._out / LAST, self._config)
         self.network.load_state_dict(kept.network)
-        self._loss.load_state_dict(kept.loss)
+        self._restore_proxies(kept.loss)
         self._optimizer.load_state_dict(kept.optimizer)
         if kept.scaler:
             self._scaler.load_state_dict(kept.scaler)
@@ -143,6 +143,19 @@ class Trainer:
         self._best = kept.best
         self._step = kept.step
         self.history = history_of_values(kept.history)
+        for name, pool in self._pools().items():
+            pool.corrupt.update(kept.corrupt.get(name, {}))
+
+    def _restore_proxies(self, kept: dict[str, Tensor]) -> None:
+        try:
+            self._loss.load_state_dict(kept)
+        except RuntimeError as error:
+            own = {name: tuple(value.shape) for name, value in self._loss.state_dict().items()}
+            seen = {name: tuple(value.shape) for name, value in kept.items()}
+            raise TrainingError(
+                f"'{self._out / LAST}' has the proxies {seen}, expected {own}: the training set has other places than "
+                "it had; give another --out, or start from its weights with init_from"
+            ) from error
 
     def run(self, on_step: OnStep, on_epoch: OnEpoch) -> None:
         """Train to the end; afterwards the network wears the best weights.
@@ -247,7 +260,11 @@ class Trainer:
             average_steps=self._average.steps,
             best=self._best,
             history=history_values(self.history),
+            corrupt={name: dict(pool.corrupt) for name, pool in self._pools().items()},
         ).save(self._out / LAST, self._config)
+
+    def _pools(self) -> dict[str, ViewPool]:
+        return {"learned": self._learned, **({"judged": self._judged} if self._judged else {})}
 
     def _is_out_of_patience(self, epoch: int) -> bool:
         patience = self._config.patience

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.scoring import PairLabel, RetrievalFigures, Truth, score_retrieval
 from vpr_ros.training.datasets.views import DataSet, Role
+from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.pool import PLAIN, ViewPool
 
 RENDERINGS = 2  # the plain one, which is searched, and a varied one, which asks
@@ -45,26 +46,30 @@ class SetFigures:
 
 
 class ViewTruth(Truth):
-    """Which views of one data set are one place. A view is no answer to itself, unless it is the only one there is."""
+    """Which views of one data set are one place. A view is no answer to itself, unless its place has no other."""
 
     about = "Places and poses of the validation views."
 
     def __init__(self, data: DataSet) -> None:
         """Take the data set whose rows are the frames."""
         self._data = data
+        _, site, counts = np.unique(data.table.site, return_inverse=True, return_counts=True)
+        self._is_alone = data.self_supervised & (counts[site] == 1)
 
     def labels(self, queries: NDArray[np.int64], matches: NDArray[np.int64]) -> NDArray[np.int8]:
         """Return the ``PairLabel`` of each pair of rows."""
         labels = self._data.rule.labels(self._data.table, queries, matches)
-        if self._data.self_supervised:
-            return labels
-        return np.where(queries == matches, PairLabel.IGNORED, labels).astype(np.int8)
+        is_itself = (queries == matches) & ~self._is_alone[queries]
+        return np.where(is_itself, PairLabel.IGNORED, labels).astype(np.int8)
 
 
 def validate(pool: ViewPool, describe: Describe) -> list[SetFigures]:
     """Return the figures of each data set of a pool: varied views ask, plain ones are searched.
 
     Views that are queries by role (another drive, another folder) ask as they are.
+
+    Raises:
+        TrainingError: A data set has no query with a right place among the views that could be read.
     """
     return [_figures(data, int(first), describe) for data, first in zip(pool.sets, pool.offsets, strict=False)]
 
@@ -98,6 +103,11 @@ def _described(
 
 
 def _told(data: DataSet, figures: RetrievalFigures, database: int) -> SetFigures:
+    if not figures.queries:
+        raise TrainingError(
+            f"in '{data.name}' of data.validation no view that could be read has its place among the {database} that "
+            "are searched; expected some, or nothing is judged: check the images and the radii"
+        )
     return SetFigures(
         name=data.name,
         queries=figures.queries,

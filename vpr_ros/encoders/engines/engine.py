@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from vpr_ros.encoders.encoding import Encoding
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+# Lines in which OpenVINO says where in its sources it failed; the cause comes behind them.
+_PLACE = re.compile(r"Exception from \S+:\d+:|Check '.*' failed at \S+:\d+:")
+_LONGEST = 400  # characters
 
 
 class Engine(Protocol):
@@ -38,3 +42,10 @@ def spelled(engine: str, precision: Precision) -> str:
 def first_line(error: Exception) -> str:
     """Return the first line of what a runtime said, of pages that some of them say."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what a runtime said in few lines as one, without the places in its sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = " ".join([line for line in lines if not _PLACE.fullmatch(line)] or lines[-1:])
+    return cause[:_LONGEST] or type(error).__name__

@@ -55,8 +55,11 @@ class EngineCache:
             stated, digest, payload = path.read_bytes().split(b"\n", 2)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError) as error:
-            _LOG.warning("engine file '%s' can't be read (%s); it is made anew", path, error)
+        except OSError as error:
+            _LOG.warning("engine file '%s' can't be read (%s); it is made anew", path, error.strerror or error)
+            return None
+        except ValueError:  # fewer lines than three
+            _LOG.warning("engine file '%s' is cut off, or no engine file; it is made anew", path)
             return None
         if stated != key.as_line():
             _LOG.warning("engine file '%s' was built for another machine, version or network; it is made anew", path)
@@ -72,9 +75,10 @@ class EngineCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # A name of its own: two processes that build the same do not write into one file.
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as unfinished:
-                unfinished.write(b"\n".join((key.as_line(), digest, payload)))
-            Path(unfinished.name).replace(self.folder / key.file_name)
+            with tempfile.TemporaryDirectory(dir=self.folder, suffix=".part") as unfinished:
+                whole = Path(unfinished) / key.file_name
+                whole.write_bytes(b"\n".join((key.as_line(), digest, payload)))
+                whole.replace(self.folder / key.file_name)
         except OSError as error:
             _LOG.warning(
                 "engine cache '%s' can't be written (%s), so the next start does the same work again; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.engines.engine import first_line
+from vpr_ros.encoders.engines.engine import first_line, in_one_line
 from vpr_ros.encoders.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class OnnxRuntime:
         try:
             descriptor, *rest = self._session.run(self._outputs, {self._input: network_input})
         except Exception as error:  # ONNX Runtime's exceptions share no class of their own.
-            raise EncoderError(f"ONNX Runtime failed: {first_line(error)}") from error
+            raise EncoderError(f"ONNX Runtime failed: {in_one_line(error)}") from error
         return Encoding(descriptor[0], rest[0][0] if rest else None)
 
 
@@ -79,11 +80,16 @@ def default_threads() -> int:
     return min(cores, _MOST_THREADS)
 
 
+def why_no_onnxruntime() -> str:
+    """Say why ONNX Runtime can't run here; empty where it can."""
+    return "" if find_spec("onnxruntime") else "onnxruntime is not installed; 'pip install onnxruntime'"
+
+
 def offered_providers() -> tuple[str, ...]:
-    """Return the providers that the installed ONNX Runtime was built with; none if it is not installed."""
+    """Return the providers that the installed ONNX Runtime was built with; none if it can't be imported."""
     try:
         import onnxruntime
-    except ImportError:
+    except Exception:  # noqa: BLE001 - a broken library can raise anything; opening an engine says what
         return ()
     return tuple(onnxruntime.get_available_providers())
 
@@ -91,9 +97,9 @@ def offered_providers() -> tuple[str, ...]:
 def _open_session(path: Path, threads: int | None, providers: Sequence[Provider]) -> InferenceSession:
     try:
         import onnxruntime
-    except ImportError as error:
+    except Exception as error:  # A broken library can raise anything.
         raise EncoderError(
-            f"engine onnxruntime can't start: {error}; install it with 'pip install onnxruntime'"
+            f"engine onnxruntime can't start: {first_line(error)}; install it with 'pip install onnxruntime'"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or default_threads()
@@ -104,7 +110,7 @@ def _open_session(path: Path, threads: int | None, providers: Sequence[Provider]
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's exceptions share no class of their own.
-        raise EncoderError(f"ONNX Runtime can't load '{path}': {first_line(error)}; export it again") from error
+        raise EncoderError(f"ONNX Runtime can't load '{path}': {in_one_line(error)}; export it again") from error
 
 
 def _names(session: InferenceSession, path: Path, descriptor: str) -> tuple[str, list[str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.engines.engine import Precision, first_line, spelled
+from vpr_ros.encoders.engines.engine import Precision, first_line, in_one_line, spelled
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, default_threads
 from vpr_ros.encoders.errors import EncoderError
 
@@ -50,8 +50,8 @@ class OpenVinoCpu:
         self.name = spelled("openvino", precision)
         try:
             import openvino  # noqa: F401  # only whether it is there
-        except ImportError as error:
-            raise EncoderError(f"engine openvino can't start: {error}; 'pip install openvino'") from error
+        except Exception as error:  # A broken library can raise anything.
+            raise EncoderError(f"engine openvino can't start: {first_line(error)}; 'pip install openvino'") from error
         hints = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or default_threads(),
@@ -64,7 +64,7 @@ class OpenVinoCpu:
                 core = _core()
             compiled = core.compile_model(str(path), "CPU", hints)
         except Exception as error:  # OpenVINO raises bare RuntimeError, and its parts raise others.
-            raise EncoderError(f"OpenVINO can't load '{path}': {first_line(error)}; export it again") from error
+            raise EncoderError(f"OpenVINO can't load '{path}': {in_one_line(error)}; export it again") from error
         names = [name for port in compiled.outputs for name in port.names]
         if len(compiled.inputs) != 1 or output not in names:
             raise EncoderError(
@@ -79,7 +79,7 @@ class OpenVinoCpu:
         try:
             self._request.infer([network_input], share_inputs=True)
         except Exception as error:  # As above.
-            raise EncoderError(f"OpenVINO failed: {first_line(error)}") from error
+            raise EncoderError(f"OpenVINO failed: {in_one_line(error)}") from error
         # Copies: the tensors are the request's own and hold the next image's values soon.
         descriptor, *rest = (self._request.get_tensor(port).data[0].copy() for port in self._outputs)
         return Encoding(descriptor, rest[0] if rest else None)

@@ -65,8 +65,10 @@ def quantize(
     try:
         import nncf  # noqa: F401 - whether it is here
         import onnx
-    except ImportError as error:
-        raise EncoderError(f"int8 needs NNCF: {error}; 'pip install nncf onnx openvino' on this machine") from error
+    except Exception as error:  # A broken library can raise anything.
+        raise EncoderError(
+            f"int8 needs NNCF: {first_line(error)}; 'pip install nncf onnx openvino' on this machine"
+        ) from error
     # Not nncf.set_log_level: that sets the level of every handler on its logger, also of those it shares with others.
     logging.getLogger("nncf").setLevel(logging.ERROR)
     model = onnx.load_model(network.path)
@@ -88,6 +90,8 @@ def quantize(
                 unfinished.replace(target)
                 ExportedNetwork(target, network.recipe, network.output).write_recipe()
                 return target
+    except OSError as error:
+        raise EncoderError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
     finally:
         unfinished.unlink(missing_ok=True)
     raise EncoderError(

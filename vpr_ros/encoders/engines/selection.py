@@ -10,13 +10,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vpr_ros.core import Recipe
-from vpr_ros.encoders.engines.engine import Engine, Precision, spelled
+from vpr_ros.encoders.engines.engine import Engine, Precision, first_line, spelled
 from vpr_ros.encoders.engines.engine_cache import EngineCache
 from vpr_ros.encoders.engines.network_files import NetworkFiles
-from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime, Provider, offered_providers
+from vpr_ros.encoders.engines.onnx_runtime import (
+    OnnxRuntime,
+    Provider,
+    default_threads,
+    offered_providers,
+    why_no_onnxruntime,
+)
 from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu, why_no_bf16, why_no_openvino
 from vpr_ros.encoders.engines.parity import refuse_difference
-from vpr_ros.encoders.engines.racing import open_faster
+from vpr_ros.encoders.engines.racing import agreement_key, open_faster
 from vpr_ros.encoders.engines.switching import SwitchingEngine
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.weights import sha256_of
@@ -24,8 +30,12 @@ from vpr_ros.encoders.weights import sha256_of
 _LOG = logging.getLogger(__name__)
 
 AUTO = "auto"
+_PASSED = b"passed"  # What the cache keeps of an engine that gave what the reference gives.
 # A driver's traces: desktop and server, its control node, Jetson, and the Windows Subsystem for Linux.
 _GPU_TRACES = ("/proc/driver/nvidia/gpus", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg")
+
+# Takes what there is of the network, the precision and the threads.
+Opener = Callable[[NetworkFiles, Precision, int | None], tuple[Recipe, Engine]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,7 @@ class EngineKind:
     name: str
     about: str
     precision: Precision
-    open: Callable[[NetworkFiles, Precision, int | None], tuple[Recipe, Engine]]
+    open: Opener
     why_not: Callable[[], str]
 
 
@@ -96,7 +106,7 @@ def _open_best(files: NetworkFiles, threads: int | None) -> tuple[Recipe, Engine
     tensorrt = KINDS["tensorrt:fp16"]
     if files.onnx is None or tensorrt.why_not():
         return recipe, engine
-    return recipe, SwitchingEngine.start(engine, partial(_engine_of, tensorrt, files, threads))
+    return recipe, SwitchingEngine.start(engine, partial(_engine_of, tensorrt.open, files, threads, tensorrt.precision))
 
 
 def _open_on_processor(files: NetworkFiles, threads: int | None) -> tuple[Recipe, Engine]:
@@ -105,22 +115,24 @@ def _open_on_processor(files: NetworkFiles, threads: int | None) -> tuple[Recipe
         kind = KINDS["onnxruntime" if files.checkpoint is None else "torch_cpu"]
         return kind.open(files, kind.precision, threads)
     exported = files.exported()
-    kinds = [KINDS["onnxruntime"], KINDS["openvino"]]
-    openers = {k.name: partial(_engine_of, k, files, threads) for k in kinds if not k.why_not()}
-    if len(openers) == 1:
-        return exported.recipe, openers["onnxruntime"]()
+    # The race compares the two itself.
+    opens = {"onnxruntime": _on_onnxruntime, "openvino": _on_openvino_unchecked}
+    openers = {name: partial(_engine_of, opens[name], files, threads) for name in opens if not KINDS[name].why_not()}
+    if not openers:
+        return _on_onnxruntime(files, "fp32", threads)  # It says what to install.
     return exported.recipe, open_faster(openers, exported, threads, EngineCache())
 
 
-def _engine_of(kind: EngineKind, files: NetworkFiles, threads: int | None) -> Engine:
-    return kind.open(files, kind.precision, threads)[1]
+def _engine_of(opener: Opener, files: NetworkFiles, threads: int | None, precision: Precision = "fp32") -> Engine:
+    return opener(files, precision, threads)[1]
 
 
 def _working(names: tuple[str, ...], files: NetworkFiles, threads: int | None) -> Iterator[tuple[Recipe, Engine]]:
     """Yield what opens of these, best first; what is here and fails is said, what is not here is nobody's fault."""
     for name in names:
         kind = KINDS[name]
-        if kind.why_not() or (name.startswith("torch") and files.checkpoint is None):
+        # The checkpoint first: asking torch for a GPU imports it.
+        if (name.startswith("torch") and files.checkpoint is None) or kind.why_not():
             continue
         try:
             yield kind.open(files, kind.precision, threads)
@@ -161,18 +173,38 @@ def _on_provider(
     return _checked(engine, files, precision, threads)
 
 
-def _on_openvino(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
+def _on_openvino_unchecked(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
     # An int8 file was compared with fp32 on real images before it was written; made-up ones lie outside its range.
     exported = files.quantized() if precision == "int8" else files.exported()
-    engine = OpenVinoCpu(exported.path, precision, threads=threads, output=exported.output)
-    return _checked(engine, files, precision, threads) if precision == "bf16" else (exported.recipe, engine)
+    return exported.recipe, OpenVinoCpu(exported.path, precision, threads=threads, output=exported.output)
+
+
+def _on_openvino(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
+    return _checked(_on_openvino_unchecked(files, precision, threads)[1], files, precision, threads)
+
+
+def _on_openvino_checked_once(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
+    """Open it, compared with ONNX Runtime where that was not done before; without ONNX Runtime a line says so."""
+    recipe, engine = _on_openvino_unchecked(files, precision, threads)
+    cache = EngineCache()
+    key = agreement_key("openvino", "onnxruntime", files.exported(), threads or default_threads())
+    if cache.get(key) == _PASSED:
+        return recipe, engine
+    try:
+        _, reference = _on_onnxruntime(files, "fp32", threads)
+    except EncoderError as error:
+        _LOG.warning("engine %s runs without a comparison: %s", engine.name, error)
+        return recipe, engine
+    refuse_difference(engine, reference, recipe, precision)
+    cache.put(key, _PASSED)
+    return recipe, engine
 
 
 def _on_torch_cpu(files: NetworkFiles, _: Precision, threads: int | None) -> tuple[Recipe, Engine]:
     name, checkpoint = files.trained("torch_cpu")
     try:
         from vpr_ros.encoders.engines.torch_cpu import open_checkpoint
-    except ImportError as error:
+    except Exception as error:  # A broken library can raise anything.
         raise _no_torch(files, "torch_cpu", error) from error
     return open_checkpoint(name, checkpoint, threads)
 
@@ -181,23 +213,28 @@ def _on_torch_cuda(files: NetworkFiles, precision: Precision, threads: int | Non
     name, checkpoint = files.trained("torch_cuda")
     try:
         from vpr_ros.encoders.engines.torch_cuda import open_checkpoint_on_gpu
-    except ImportError as error:
+    except Exception as error:  # As above.
         raise _no_torch(files, "torch_cuda", error) from error
     _, engine = open_checkpoint_on_gpu(name, checkpoint, precision)
     return _checked(engine, files, precision, threads)
 
 
-def _no_torch(files: NetworkFiles, engine: str, error: ImportError) -> EncoderError:
+def _no_torch(files: NetworkFiles, engine: str, error: Exception) -> EncoderError:
     return EncoderError(
-        f"'{files.label}' needs engine {engine}, which can't start: {error}; install torch, or {files.advice}"
+        f"'{files.label}' needs engine {engine}, which can't start: {first_line(error)}; install torch, or "
+        f"{files.advice}"
     )
 
 
 def _on_tensorrt(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
     exported = files.exported()
     recipe = exported.recipe
-    from vpr_ros.encoders.engines.torch_tensorrt import cached_tensorrt, tensorrt_key
-
+    try:
+        from vpr_ros.encoders.engines.torch_tensorrt import cached_tensorrt, tensorrt_key
+    except EncoderError:  # TensorRT is missing or broken, and says so itself.
+        raise
+    except Exception as error:  # As above: torch.
+        raise _no_torch(files, "tensorrt", error) from error
     key = tensorrt_key(sha256_of(exported.path), precision, (1, 3, recipe.height, recipe.width))
     return _checked(cached_tensorrt(exported.path, key, precision, output=exported.output), files, precision, threads)
 
@@ -210,16 +247,23 @@ def _checked(engine: Engine, files: NetworkFiles, precision: Precision, threads:
     return recipe, engine
 
 
-def _always() -> str:
-    return ""
-
-
 def _why_no_torch() -> str:
     return "" if find_spec("torch") else "torch is not installed; 'pip install torch'"
 
 
 def _why_no_gpu() -> str:
     return "" if any(Path(trace).exists() for trace in _GPU_TRACES) else "there is no NVIDIA GPU, or no driver for one"
+
+
+def _why_no_torch_cuda() -> str:
+    """Ask torch itself, where a driver's traces make that worth its import."""
+    if reason := _why_no_gpu() or _why_no_torch():
+        return reason
+    try:
+        from vpr_ros.encoders.engines.torch_cuda import why_no_cuda
+    except Exception as error:  # noqa: BLE001 - a broken library can raise anything
+        return f"torch can't be imported: {first_line(error)}; install it again"
+    return why_no_cuda()
 
 
 def _why_no_tensorrt() -> str:
@@ -244,14 +288,14 @@ KINDS: dict[str, EngineKind] = {
             "torch on the GPU, CUDA graph",
             "fp16",
             _on_torch_cuda,
-            lambda: _why_no_gpu() or _why_no_torch(),
+            _why_no_torch_cuda,
         ),
         EngineKind(
             "torch_cuda",
             "torch on the GPU in fp32",
             "fp32",
             _on_torch_cuda,
-            lambda: _why_no_gpu() or _why_no_torch(),
+            _why_no_torch_cuda,
         ),
         EngineKind(
             "onnxruntime_tensorrt:fp16",
@@ -267,7 +311,7 @@ KINDS: dict[str, EngineKind] = {
             _on_onnxruntime_cuda,
             lambda: _why_no_provider("CUDAExecutionProvider"),
         ),
-        EngineKind("openvino", "OpenVINO on the processor", "fp32", _on_openvino, why_no_openvino),
+        EngineKind("openvino", "OpenVINO on the processor", "fp32", _on_openvino_checked_once, why_no_openvino),
         EngineKind(
             "openvino:bf16",
             "OpenVINO in bf16",
@@ -275,8 +319,8 @@ KINDS: dict[str, EngineKind] = {
             _on_openvino,
             lambda: why_no_openvino() or why_no_bf16(),
         ),
-        EngineKind("openvino:int8", "OpenVINO, quantized network", "int8", _on_openvino, why_no_openvino),
-        EngineKind("onnxruntime", "ONNX Runtime on the processor", "fp32", _on_onnxruntime, _always),
+        EngineKind("openvino:int8", "OpenVINO, quantized network", "int8", _on_openvino_unchecked, why_no_openvino),
+        EngineKind("onnxruntime", "ONNX Runtime on the processor", "fp32", _on_onnxruntime, why_no_onnxruntime),
         EngineKind("torch_cpu", "torch on the processor, the reference", "fp32", _on_torch_cpu, _why_no_torch),
     )
 }

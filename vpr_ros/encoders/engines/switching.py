@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from vpr_ros.encoders.encoding import Encoding
 from vpr_ros.encoders.engines.engine import Engine
 
 _LOG = logging.getLogger(__name__)
+_BUILDER = "engine builder"
+_LOOK_EVERY_S = 0.5
 
 
 class SwitchingEngine:
@@ -35,9 +38,12 @@ class SwitchingEngine:
             build: Returns the better engine, checked; raises where there is none.
         """
         engine = cls(serving)
-        # A builder can't be interrupted and may take minutes: it must not keep a robot's process from ending.
-        engine._thread = threading.Thread(target=engine._build, args=(build,), name="engine builder", daemon=True)
+        # A daemon: what waits for it when the process ends is below, where the wait can be said and broken off.
+        engine._thread = threading.Thread(target=engine._build, args=(build,), name=_BUILDER, daemon=True)
         engine._thread.start()
+        # The last to be registered is the first to run: before what the libraries registered for themselves.
+        atexit.unregister(_let_builders_end)
+        atexit.register(_let_builders_end)
         return engine
 
     @property
@@ -63,3 +69,21 @@ class SwitchingEngine:
             return
         _LOG.info("engine %s takes over from %s", built.name, self.name)
         self._current = built
+
+
+def _let_builders_end() -> None:
+    """Wait for what is being built when the process ends, until the user's Ctrl-C.
+
+    A runtime that is still at work in a thread while the interpreter is taken down ends the process by a signal. What
+    it builds is kept in the cache, so the next start has it.
+    """
+    builders = [thread for thread in threading.enumerate() if thread.name == _BUILDER]
+    if not builders:
+        return
+    try:
+        _LOG.warning("waiting for the engine that is being built, so that the next start has it; Ctrl-C ends this")
+        for builder in builders:
+            while builder.is_alive():
+                builder.join(_LOOK_EVERY_S)  # A bounded wait is one that Ctrl-C breaks off on every Python.
+    except KeyboardInterrupt:
+        _LOG.warning("the engine that was being built is given up; the next start begins anew")

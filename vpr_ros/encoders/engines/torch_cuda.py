@@ -93,3 +93,8 @@ def open_checkpoint_on_gpu(name: str, checkpoint: Path, precision: Precision) ->
     """
     network, recipe = load_network(name, checkpoint)
     return recipe, TorchCuda(network, (1, 3, recipe.height, recipe.width), precision)
+
+
+def why_no_cuda() -> str:
+    """Say why torch can't run on a GPU here; empty where it can."""
+    return "" if torch.cuda.is_available() else "this torch finds no GPU; install one that was built for its CUDA"

@@ -22,8 +22,8 @@ _LOG = logging.getLogger(__name__)
 
 try:
     import tensorrt
-except ImportError as missing:
-    raise EncoderError(f"engine tensorrt can't start: {missing}; 'pip install tensorrt'") from missing
+except Exception as missing:  # A broken library can raise anything.
+    raise EncoderError(f"engine tensorrt can't start: {first_line(missing)}; 'pip install tensorrt'") from missing
 
 _SAYS = tensorrt.Logger(tensorrt.Logger.ERROR)
 

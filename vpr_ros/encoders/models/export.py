@@ -36,7 +36,8 @@ def export_network(network: nn.Module, recipe: Recipe, target: Path, *, stored_i
             loaded, and the network runs in float32 all the same.
 
     Raises:
-        EncoderError: There is no such folder, or ONNX Runtime computes something else from the file.
+        EncoderError: There is no such folder, it can't be written, or ONNX Runtime computes something else from the
+            file.
     """
     if not target.parent.is_dir():
         raise EncoderError(f"there is no folder '{target.parent}' to write '{target.name}' into; make it first")
@@ -49,9 +50,11 @@ def export_network(network: nn.Module, recipe: Recipe, target: Path, *, stored_i
             _store_in_half(unfinished)
         _refuse_difference(network, recipe, unfinished, _LEAST_COSINE_IN_HALF if stored_in_half else _LEAST_COSINE)
         unfinished.replace(target)
+        ExportedNetwork(target, recipe).write_recipe()
+    except OSError as error:
+        raise EncoderError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    ExportedNetwork(target, recipe).write_recipe()
     return target
 
 

@@ -23,7 +23,7 @@ class Gem(nn.Module):
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Return the pooled channels."""
-        x = feature_map.clamp(min=_SMALLEST)
+        x = _whole(feature_map).clamp(min=_SMALLEST)
         pooled: Tensor = (x * x * x).mean(dim=(2, 3)).pow(1 / 3)
         return pooled
 
@@ -41,7 +41,7 @@ class LearnedGem(nn.Module):
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Return the pooled channels."""
-        pooled: Tensor = feature_map.clamp(min=_SMALLEST).pow(self.p).mean(dim=(2, 3)).pow(1 / self.p)
+        pooled: Tensor = _whole(feature_map).clamp(min=_SMALLEST).pow(self.p).mean(dim=(2, 3)).pow(1 / self.p)
         return pooled
 
 
@@ -70,6 +70,12 @@ def unit_length(vectors: Tensor) -> Tensor:
     # functional.normalize is the same, but leaves shape arithmetic behind in an ONNX graph.
     length: Tensor = vectors.norm(dim=1, keepdim=True)
     return vectors / length.clamp(min=1e-12)
+
+
+def _whole(feature_map: Tensor) -> Tensor:
+    """Return a map in float32: the cubes of 0.001 and of 60 are zero and infinity in half precision."""
+    # Asked first, because a cast that changes nothing could stay in an ONNX graph.
+    return feature_map if feature_map.dtype == torch.float32 else feature_map.float()
 
 
 def load_gem_lite(path: Path) -> tuple[GemLite, Recipe]:

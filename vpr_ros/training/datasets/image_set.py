@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from vpr_ros.training.errors import TrainingError
 
 # Longer sides are halved before their look is varied: networks take 320 pixels or so.
 _LONGEST_SIDE = 640
+_SHORTEST_SIDE = 16  # and no less is left of a strip when its longer side is made smaller
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class ImageSet:
         """Return the image.
 
         Raises:
-            CorruptImageError: The file holds no whole image.
+            CorruptImageError: The file holds no whole image, or one that is too small.
         """
         image = read_training_image(self.paths[view])
         scale = _LONGEST_SIDE / max(image.shape[:2])
@@ -55,12 +55,20 @@ def read_training_image(path: Path) -> NDArray[np.uint8]:
     """Return an image file, RGB.
 
     Raises:
-        CorruptImageError: It holds no whole image, or can't be read.
+        CorruptImageError: It holds no whole image, can't be read, or is too small or too narrow to show a place.
     """
     try:
-        return read_image(path)
+        image = read_image(path)
     except (ImageFileError, OSError) as error:
         raise CorruptImageError(str(error)) from error
+    height, width = image.shape[:2]
+    scale = min(_LONGEST_SIDE / max(height, width), 1)
+    if scale * min(height, width) < _SHORTEST_SIDE:
+        raise CorruptImageError(
+            f"{path} is {width} x {height} pixels, expected at least {_SHORTEST_SIDE} x {_SHORTEST_SIDE} and no side "
+            f"over {_LONGEST_SIDE // _SHORTEST_SIDE} times the other"
+        )
+    return image
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -85,24 +93,6 @@ def existing_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise TrainingError(f"there is no folder '{folder}'; check data.root and path, or give --data FOLDER")
     return folder
-
-
-def read_table(path: Path, wanted: Iterable[str]) -> list[dict[str, str]]:
-    """Return the rows of a CSV file.
-
-    Raises:
-        TrainingError: It can't be read, holds no row, or lacks a column.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(f"can't read table '{path}': {error}; expected CSV with a header") from error
-    absent = [name for name in wanted if not rows or name not in rows[0]]
-    if absent:
-        seen = ", ".join(map(str, rows[0])) if rows else "no row"
-        raise TrainingError(f"table '{path}' has {seen}; expected the columns {', '.join(wanted)}")
-    return rows
 
 
 def counted(values: Iterable[str]) -> dict[str, int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
 from vpr_ros.training.datasets.families import family_of
-from vpr_ros.training.datasets.image_set import ImageSet, counted, existing_folder, read_table
+from vpr_ros.training.datasets.image_set import ImageSet, counted, existing_folder
 from vpr_ros.training.datasets.specs import ManifestSpec
+from vpr_ros.training.datasets.table import TableRow, read_table
 from vpr_ros.training.datasets.views import DataFacts, LabelRule, ViewTable
 from vpr_ros.training.errors import TrainingError
 
@@ -39,11 +41,11 @@ def open_manifest(spec: ManifestSpec, root: Path) -> ImageSet:
     )
 
 
-def manifest_rows(folder: Path, *, split: str, only_open: bool, paths: str, without: str) -> list[dict[str, str]]:
+def manifest_rows(folder: Path, *, split: str, only_open: bool, paths: str, without: str) -> list[TableRow]:
     """Return the rows of a folder's manifest that are wanted.
 
     Raises:
-        TrainingError: There is no manifest, it lacks a column, or no row is left.
+        TrainingError: There is no manifest, it lacks a column, no row is left, or one of them names no place.
     """
     columns = ["path", "place_id", *(["split"] if split else []), *(["open"] if only_open else [])]
     rows = [
@@ -59,10 +61,12 @@ def manifest_rows(folder: Path, *, split: str, only_open: bool, paths: str, with
             f"'{folder / MANIFEST}' has no row of split '{split or 'any'}' with a path like '{paths}'"
             f"{' and open = yes' if only_open else ''}; check split, paths and only_open"
         )
+    for row in rows:
+        row.filled("place_id")  # or all rows without one would be one place
     return rows
 
 
-def facts_of(rows: list[dict[str, str]], about: str, *, views: int, places: int | None = None) -> DataFacts:
+def facts_of(rows: Sequence[Mapping[str, str]], about: str, *, views: int, places: int | None = None) -> DataFacts:
     """Return what a card says of the rows of a manifest."""
     return DataFacts(
         about=about,

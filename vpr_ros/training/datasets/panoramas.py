@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vpr_ros.training.datasets.manifest import MANIFEST, facts_of, manifest_rows
 from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.datasets.specs import PanoramaSpec
 from vpr_ros.training.datasets.views import CorruptImageError, DataFacts, LabelRule, Role, ViewTable
+from vpr_ros.training.errors import TrainingError
 
 _PANORAMAS_KEPT = 4  # in memory; views are read in an order that asks for the same one several times
 _SEED = 0  # of the headings: the same views in every run, so that kept maps stay right
@@ -47,7 +49,7 @@ class PanoramaSet:
         """Return a crop; without ``rng`` it is level and of the middle field of view.
 
         Raises:
-            CorruptImageError: The file holds no whole image, or is not twice as wide as high.
+            CorruptImageError: The file holds no whole image, one that is too small, or one not twice as wide as high.
         """
         spec = self.spec
         yaw_rad = math.radians(float(self.table.heading_deg[view]))
@@ -78,12 +80,15 @@ def open_panoramas(spec: PanoramaSpec, root: Path) -> PanoramaSet:
     """Return the data set of a folder of panoramas.
 
     Raises:
-        TrainingError: There is no such folder or no panorama in it, or the overlaps don't go together.
+        TrainingError: There is no such folder or no panorama in it, rows are chosen but there is no manifest, or the
+            overlaps don't go together.
     """
     folder = existing_folder(root / spec.path)
+    rows: Sequence[Mapping[str, str]]
     if (folder / MANIFEST).is_file():
         rows = manifest_rows(folder, split=spec.split, only_open=spec.only_open, paths=spec.paths, without="")
     else:
+        _refuse_choice(spec, folder)
         rows = [
             {"path": str(path.relative_to(folder)), "place_id": str(path.relative_to(folder).with_suffix(""))}
             for path in image_files(folder)
@@ -107,7 +112,16 @@ def open_panoramas(spec: PanoramaSpec, root: Path) -> PanoramaSet:
     )
 
 
-def _table(rows: list[dict[str, str]], spec: PanoramaSpec) -> ViewTable:
+def _refuse_choice(spec: PanoramaSpec, folder: Path) -> None:
+    if spec.split or spec.only_open:
+        asked = f"split is '{spec.split}'" if spec.split else "only_open is true"
+        raise TrainingError(
+            f"{asked}, but '{folder}' has no {MANIFEST} that says which panoramas are; expected one with the columns "
+            "path, place_id, split and open, or neither split nor only_open"
+        )
+
+
+def _table(rows: Sequence[Mapping[str, str]], spec: PanoramaSpec) -> ViewTable:
     """Return a row for each view of each heading of each panorama."""
     rng = np.random.default_rng(_SEED)
     shape = (len(rows), spec.headings, spec.views_a_heading)

@@ -71,7 +71,7 @@ def open_robot(spec: RobotSpec) -> RobotSet:
         raise TrainingError("a data set of kind robot has no source, expected at least one, such as 'sim:office'")
     table = _table(seen, spec)
     return RobotSet(
-        name=", ".join(dict.fromkeys(map(_route, spec.sources))),
+        name=", ".join(dict.fromkeys(map(route_of, spec.sources))),
         table=table,
         rule=rule,
         appearance=spec.views,
@@ -116,8 +116,8 @@ def _jpeg(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _table(seen: list[_Seen], spec: RobotSpec) -> ViewTable:
-    routes = {route: site for site, route in enumerate(dict.fromkeys(map(_route, spec.sources)))}
-    site = np.array([routes[_route(spec.sources[frame.source])] for frame in seen], np.int64)
+    routes = {route: site for site, route in enumerate(dict.fromkeys(map(route_of, spec.sources)))}
+    site = np.array([routes[route_of(spec.sources[frame.source])] for frame in seen], np.int64)
     position_m = np.array([frame.pose.translation for frame in seen])
     ahead = np.array([frame.pose.rotation[:, 2] for frame in seen])  # optical frames look along z
     heading_deg = np.degrees(np.arctan2(ahead[:, 1], ahead[:, 0])) % 360
@@ -149,5 +149,6 @@ def cells(
     )
 
 
-def _route(uri: str) -> str:
+def route_of(uri: str) -> str:
+    """Return what of a source's address says where it was driven: all but its settings."""
     return uri.partition("?")[0]

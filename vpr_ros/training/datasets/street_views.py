@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.training.appearance import ViewSettings
-from vpr_ros.training.datasets.image_set import ImageSet, existing_folder, image_files, read_table
+from vpr_ros.training.datasets.image_set import ImageSet, existing_folder, image_files
 from vpr_ros.training.datasets.robot import cells
 from vpr_ros.training.datasets.specs import GsvCitiesSpec, MslsSpec, UtmSpec
+from vpr_ros.training.datasets.table import TableRow, read_table
 from vpr_ros.training.datasets.views import DataFacts, LabelRule, Role, ViewTable
 from vpr_ros.training.errors import TrainingError
 
@@ -26,7 +27,7 @@ def open_gsv_cities(spec: GsvCitiesSpec, root: Path) -> ImageSet:
     Files are looked up by place and panorama: the authors build names from floats, so one digit decides.
 
     Raises:
-        TrainingError: A folder or table is missing, or no place has images enough.
+        TrainingError: A folder or table is missing, a row has no place, or no place has images enough.
     """
     folder = existing_folder(root / spec.path)
     existing_folder(folder / "Dataframes")
@@ -36,7 +37,10 @@ def open_gsv_cities(spec: GsvCitiesSpec, root: Path) -> ImageSet:
     for city in cities:
         found = _gsv_files(existing_folder(folder / "Images" / city))
         rows = read_table(folder / "Dataframes" / f"{city}.csv", ("place_id", "panoid"))
-        listed = [(f"{city}/{int(row['place_id'])}", found.get((int(row["place_id"]), row["panoid"]))) for row in rows]
+        numbers = [row.whole("place_id") for row in rows]
+        listed = [
+            (f"{city}/{number}", found.get((number, row["panoid"]))) for number, row in zip(numbers, rows, strict=True)
+        ]
         paths += [path for _, path in listed if path is not None]
         places += [place for place, path in listed if path is not None]
     names = np.array(places, dtype=np.str_)
@@ -68,7 +72,7 @@ def open_msls(spec: MslsSpec, root: Path) -> ImageSet:
     """Return the data set of MSLS; panoramas are left out.
 
     Raises:
-        TrainingError: A folder or table is missing, or no image is left.
+        TrainingError: A folder or table is missing, a row has no position, or no image is left.
     """
     base = existing_folder(root / spec.path)
     base = base / "train_val" if (base / "train_val").is_dir() else base
@@ -99,13 +103,18 @@ def _msls_rows(folder: Path, city: str, part: str) -> list[tuple[str, str, Path,
             city,
             part,
             folder / "images" / f"{row['key']}.jpg",
-            float(row["easting"]),
-            float(row["northing"]),
-            float(raw[row["key"]]["ca"] or "nan"),
+            row.number("easting"),
+            row.number("northing"),
+            _compass_angle(raw[row["key"]]),
         )
         for row in placed
         if row["key"] in raw and raw[row["key"]]["pano"].lower() != "true"
     ]
+
+
+def _compass_angle(row: TableRow) -> float:
+    """Return the angle in degrees, NaN where there is none."""
+    return row.number("ca") if row["ca"] not in ("", "nan") else float("nan")
 
 
 def open_utm_folders(spec: UtmSpec, root: Path) -> ImageSet:
