@@ -29,10 +29,12 @@ _LIBRARIES = (
     ("opencv-python-headless", "cv2", "images", True),
     ("rosbags", "rosbags", "reading bags without ROS", False),
     ("vizdoom", "vizdoom", "the simulated robot", False),
-    ("torch", "torch", "export and the torch engines", False),
+    ("torch", "torch", "training, export and the torch engines", False),
     ("pytorch-metric-learning", "pytorch_metric_learning", "training", False),
     ("tensorboard", "tensorboard", "training's curves", False),
     ("openvino", "openvino", "a faster engine on many processors", False),
+    ("onnx", "onnx", "export", False),
+    ("nncf", "nncf", "export in int8", False),
 )
 _PROBE_TIMEOUT_S = 30.0
 
