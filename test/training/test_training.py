@@ -319,6 +319,26 @@ def test_images_of_which_none_can_be_read_are_told(manifest_folder):
             run(manifest_folder, manifest_folder / f"out {cached}", cache={"enabled": cached}, epochs=1)
 
 
+def test_a_batch_of_which_too_little_can_be_read_is_drawn_again(manifest_folder):
+    """Two places a batch of four, of which one can't be read: half of the draws are of no use."""
+    for image in manifest_folder.glob("street_1/*.png"):
+        image.write_bytes(b"not an image")
+
+    for cached in (True, False):
+        out = manifest_folder / f"out {cached}"
+        result = run(manifest_folder, out, cache={"enabled": cached}, sampling={"places": 2, "steps": 6})
+
+        assert result.corrupt == 3
+
+
+def test_what_a_worker_finds_wrong_is_one_line(manifest_folder):
+    for image in manifest_folder.glob("street_*/*.png"):
+        image.write_bytes(b"not an image")
+
+    with pytest.raises(TrainingError, match=r"^of \d+ views of step 0, 0 could be read[^\n]*$"):
+        run(manifest_folder, manifest_folder / "out", cache={"enabled": False}, workers=2)
+
+
 def test_a_cut_off_cache_is_gone_on_with_and_a_changed_image_is_seen(manifest_folder):
     over = {"epochs": 0}
     run(manifest_folder, manifest_folder / "out", **over)

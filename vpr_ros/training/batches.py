@@ -17,6 +17,8 @@ from vpr_ros.training.map_cache import MapCache
 from vpr_ros.training.pool import ViewPool
 from vpr_ros.training.sampling import PlaceSampler
 
+_DRAWS = 10  # of a batch, until enough of it can be read
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -54,7 +56,11 @@ class Batches:
         self._workers = 0 if cache is not None else workers
 
     def between(self, first: int, end: int) -> Iterator[Batch]:
-        """Yield the batches of steps ``first`` to ``end`` - 1."""
+        """Yield the batches of steps ``first`` to ``end`` - 1.
+
+        Raises:
+            TrainingError: There are too few places that are surely different, or that can be read.
+        """
         loader: DataLoader[Any] = DataLoader(
             self._steps,
             batch_size=None,
@@ -62,7 +68,10 @@ class Batches:
             num_workers=self._workers,
             prefetch_factor=2 if self._workers else None,
         )
-        for maps, labels, classes, corrupt in loader:
+        for made in loader:
+            if isinstance(made, TrainingError):
+                raise made
+            maps, labels, classes, corrupt = made
             self._pool.corrupt.update(corrupt)
             yield Batch(maps, labels, classes)
 
@@ -76,17 +85,27 @@ class _Steps(Dataset[Any]):
         self._cache = cache
         self._classes = pool.places
 
-    def __getitem__(self, step: int) -> tuple[list[Tensor], Tensor, Tensor, dict[int, str]]:
-        drawn = self._sampler.batch(step)
-        maps, read = maps_of(self._pool, self._cache, drawn.views, drawn.renderings)
-        labels = torch.from_numpy(drawn.labels[read])
-        if len(np.unique(drawn.labels[read])) < 2:
-            reason = next(iter(self._pool.corrupt.values()), "")
-            raise TrainingError(
-                f"of {len(drawn.views)} views of step {step}, {len(read)} could be read, expected at least two places "
-                f"of them: {reason}; check the images"
-            )
-        return maps, labels, torch.from_numpy(self._classes[drawn.views[read]]), dict(self._pool.corrupt)
+    def __getitem__(self, step: int) -> tuple[list[Tensor], Tensor, Tensor, dict[int, str]] | TrainingError:
+        try:
+            return self._made(step)
+        except TrainingError as error:
+            # Not raised: torch would put a worker's traceback into its words.
+            return error
+
+    def _made(self, step: int) -> tuple[list[Tensor], Tensor, Tensor, dict[int, str]]:
+        """Return a batch of which two places at least could be read."""
+        for attempt in range(_DRAWS):
+            drawn = self._sampler.batch(step, attempt)
+            maps, read = maps_of(self._pool, self._cache, drawn.views, drawn.renderings)
+            labels = drawn.labels[read]
+            if len(np.unique(labels)) > 1:
+                classes = torch.from_numpy(self._classes[drawn.views[read]])
+                return maps, torch.from_numpy(labels), classes, dict(self._pool.corrupt)
+        reason = next(iter(self._pool.corrupt.values()), "")
+        raise TrainingError(
+            f"of {len(drawn.views)} views of step {step}, {len(read)} could be read, expected at least two places of "
+            f"them, and so {_DRAWS} times: {reason}; check the images"
+        )
 
 
 def maps_of(

@@ -70,13 +70,17 @@ class PlaceSampler:
         shares = np.array([data.share for data in pool.sets], np.float64)
         self._shares = shares / shares.sum()
 
-    def batch(self, step: int) -> DrawnBatch:
+    def batch(self, step: int, attempt: int = 0) -> DrawnBatch:
         """Return the batch of a step.
+
+        Args:
+            step: Number of the step.
+            attempt: Number of the draw for it, where too little of the one before could be read.
 
         Raises:
             TrainingError: There are fewer than two places that are surely different.
         """
-        rng = np.random.default_rng((*self._seed, step))
+        rng = np.random.default_rng((*self._seed, step, *([attempt] if attempt else [])))
         counts = rng.multinomial(self._config.places, self._shares)
         drawn: list[NDArray[np.int64]] = []
         for sampler, offset, count in zip(self._sets, self._pool.offsets, counts, strict=False):

@@ -316,12 +316,12 @@ def _open_sets(config: TrainingConfig, root: Path, progress: Progress) -> tuple[
         for spec, _ in specs:
             opened.append(open_dataset(spec, root))
             on_set(1)
-    both = [
+    learned, judged = (
         [(spec, data) for data, (spec, is_learned) in zip(opened, specs, strict=True) if is_learned is wanted]
         for wanted in (True, False)
-    ]
-    learned, judged = both
-    refuse_shared(learned, judged, root)
+    )
+    if judged:
+        refuse_shared(learned, judged, root)
     for _, data in judged:
         _refuse_unaskable(data)
     return [data for _, data in learned], [data for _, data in judged]
