@@ -6,7 +6,7 @@ import pytest
 from vpr_ros.core import share_path
 from vpr_ros.encoders import EncoderError, Encoding
 from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime
-from vpr_ros.encoders.engines.parity import Parity, probe_inputs, refuse_difference, try_side_by_side
+from vpr_ros.encoders.engines.parity import Expected, Parity, probe_inputs, refuse_difference, try_side_by_side
 from vpr_ros.encoders.weights import ExportedNetwork
 
 
@@ -101,14 +101,16 @@ def test_an_engine_that_computes_something_else_is_refused_with_the_figure():
     network = ExportedNetwork.read(share_path("weights/gem-lite.onnx"))
     engine = OnnxRuntime(network.path)
 
-    assert refuse_difference(engine, engine, network.recipe, "fp32").objection == ""
+    expected = Expected.by(engine, network.recipe)
+
+    assert refuse_difference(engine, expected, "fp32").objection == ""
     with pytest.raises(EncoderError, match=r"disturbed is refused for 'gem-lite'.*0\.9[0-9]{4}, expected .* 0.999"):
-        refuse_difference(Disturbed(engine, 0.2), engine, network.recipe, "fp16")
+        refuse_difference(Disturbed(engine, 0.2), expected, "fp16")
 
 
 def test_the_made_up_pictures_are_the_same_each_time_and_each_less_like_the_first():
     network = ExportedNetwork.read(share_path("weights/gem-lite.onnx"))
-    inputs = probe_inputs(network.recipe)
+    inputs = list(probe_inputs(network.recipe))
     for ours, again in zip(inputs, probe_inputs(network.recipe), strict=True):
         np.testing.assert_array_equal(ours, again)
 

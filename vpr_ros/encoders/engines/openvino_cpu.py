@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vpr_ros.encoders.encoding import Encoding
 from vpr_ros.encoders.engines.engine import Precision, first_line, in_one_line, spelled
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, default_threads
+from vpr_ros.encoders.engines.winograd import use_winograd
 from vpr_ros.encoders.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ class OpenVinoCpu:
         try:
             with _ONE_AT_A_TIME:
                 core = _core()
-            compiled = core.compile_model(str(path), "CPU", hints)
+            model = core.read_model(str(path))
+            if precision == "fp32":  # In bf16 it rounds too much, and gains less.
+                use_winograd(model)
+            compiled = core.compile_model(model, "CPU", hints)
         except Exception as error:  # OpenVINO raises bare RuntimeError, and its parts raise others.
             raise EncoderError(f"OpenVINO can't load '{path}': {in_one_line(error)}; export it again") from error
         names = [name for port in compiled.outputs for name in port.names]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,7 @@ class Trial:
     spent_ms: tuple[float, ...]
 
 
-def try_side_by_side(engines: Sequence[Engine], inputs: Sequence[NDArray[np.float32]]) -> list[Trial]:
+def try_side_by_side(engines: Sequence[Engine], inputs: Iterable[NDArray[np.float32]]) -> list[Trial]:
     """Run engines one after another on each input, so that a busy machine is busy for all of them.
 
     Raises:
@@ -100,36 +100,58 @@ def try_side_by_side(engines: Sequence[Engine], inputs: Sequence[NDArray[np.floa
     return [Trial(engine, tuple(e), tuple(t)) for engine, e, t in zip(engines, encodings, spent_ms, strict=True)]
 
 
-def refuse_difference(engine: Engine, reference: Engine, recipe: Recipe, precision: Precision) -> Parity:
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """What the reference gives for the probes. It holds no engine, so that two need not be in memory at once.
+
+    Attributes:
+        reference: The engine's name.
+        recipe: What it ran.
+        encodings: One a probe.
+    """
+
+    reference: str
+    recipe: Recipe
+    encodings: tuple[Encoding, ...]
+
+    @classmethod
+    def by(cls, reference: Engine, recipe: Recipe) -> Expected:
+        """Run the reference on the probes.
+
+        Raises:
+            EncoderError: It failed.
+        """
+        return cls(reference.name, recipe, tuple(reference.run(probe) for probe in probe_inputs(recipe)))
+
+
+def refuse_difference(engine: Engine, expected: Expected, precision: Precision) -> Parity:
     """Compare an engine with the reference on made-up pictures, and return the figures.
 
     Raises:
         EncoderError: It computes something else; says the figure.
     """
-    ours, theirs = try_side_by_side((engine, reference), probe_inputs(recipe))
-    parity = Parity.between(ours.encodings, theirs.encodings, precision)
+    ours = tuple(engine.run(probe) for probe in probe_inputs(expected.recipe))
+    parity = Parity.between(ours, expected.encodings, precision)
     if parity.objection:
         raise EncoderError(
-            f"engine {engine.name} is refused for '{recipe.name}': against {reference.name} its {parity.objection}; "
-            "take engine auto, or a higher precision"
+            f"engine {engine.name} is refused for '{expected.recipe.name}': against {expected.reference} its "
+            f"{parity.objection}; take engine auto, or a higher precision"
         )
     return parity
 
 
-def probe_inputs(recipe: Recipe) -> list[NDArray[np.float32]]:
-    """Return a dozen inputs of a network, the same each time.
+def probe_inputs(recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+    """Yield a dozen inputs of a network, the same each time.
 
     Another picture is uncovered step by step over the first, so that each is less like the first than the one before.
     """
     rng = np.random.default_rng(0)
     first, second = _picture(rng), _picture(rng)[..., ::-1] // 3
     preprocessing = Preprocessing(recipe)
-    inputs = []
     for uncovered in np.linspace(0, _PICTURE, _PROBES).astype(int):
         picture = first.copy()
         picture[:, :uncovered] = second[:, :uncovered]
-        inputs.append(preprocessing.apply(picture))
-    return inputs
+        yield preprocessing.apply(picture)
 
 
 def _picture(rng: np.random.Generator) -> NDArray[np.uint8]:

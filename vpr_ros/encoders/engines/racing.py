@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vpr_ros import __version__
 from vpr_ros.encoders.engines.engine import Engine
 from vpr_ros.encoders.engines.engine_cache import EngineCache, EngineKey
 from vpr_ros.encoders.engines.onnx_runtime import default_threads
@@ -101,7 +102,7 @@ def agreement_key(engine: str, reference: str, network: ExportedNetwork, threads
 def _key(runtimes: str, network: ExportedNetwork, threads: int) -> EngineKey:
     recipe = network.recipe
     return EngineKey(
-        f"{runtimes}, output '{network.output}'",
+        f"{runtimes}, vpr_ros {__version__}, output '{network.output}'",
         f"{_processor()}, {threads} threads",
         sha256_of(network.path),
         "fp32",

@@ -21,7 +21,7 @@ from vpr_ros.encoders.engines.onnx_runtime import (
     why_no_onnxruntime,
 )
 from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu, why_no_bf16, why_no_openvino
-from vpr_ros.encoders.engines.parity import refuse_difference
+from vpr_ros.encoders.engines.parity import Expected, refuse_difference
 from vpr_ros.encoders.engines.racing import agreement_key, open_faster
 from vpr_ros.encoders.engines.switching import SwitchingEngine
 from vpr_ros.encoders.errors import EncoderError
@@ -163,14 +163,15 @@ def _on_provider(
     files: NetworkFiles, precision: Precision, threads: int | None, name: str, providers: tuple[Provider, ...]
 ) -> tuple[Recipe, Engine]:
     exported = files.exported()
-    engine = OnnxRuntime(
+    open_it = partial(
+        OnnxRuntime,
         exported.path,
         threads=threads,
         output=exported.output,
         name=spelled(name, precision),
         providers=providers,
     )
-    return _checked(engine, files, precision, threads)
+    return _checked(open_it, files, precision, threads)
 
 
 def _on_openvino_unchecked(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
@@ -180,22 +181,22 @@ def _on_openvino_unchecked(files: NetworkFiles, precision: Precision, threads: i
 
 
 def _on_openvino(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
-    return _checked(_on_openvino_unchecked(files, precision, threads)[1], files, precision, threads)
+    return _checked(partial(_engine_of, _on_openvino_unchecked, files, threads, precision), files, precision, threads)
 
 
 def _on_openvino_checked_once(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
     """Open it, compared with ONNX Runtime where that was not done before; without ONNX Runtime a line says so."""
-    recipe, engine = _on_openvino_unchecked(files, precision, threads)
     cache = EngineCache()
     key = agreement_key("openvino", "onnxruntime", files.exported(), threads or default_threads())
     if cache.get(key) == _PASSED:
-        return recipe, engine
+        return _on_openvino_unchecked(files, precision, threads)
     try:
-        _, reference = _on_onnxruntime(files, "fp32", threads)
+        expected = _expected(files, threads)
     except EncoderError as error:
-        _LOG.warning("engine %s runs without a comparison: %s", engine.name, error)
-        return recipe, engine
-    refuse_difference(engine, reference, recipe, precision)
+        _LOG.warning("engine openvino runs without a comparison: %s", error)
+        return _on_openvino_unchecked(files, precision, threads)
+    recipe, engine = _on_openvino_unchecked(files, precision, threads)
+    refuse_difference(engine, expected, precision)
     cache.put(key, _PASSED)
     return recipe, engine
 
@@ -215,8 +216,7 @@ def _on_torch_cuda(files: NetworkFiles, precision: Precision, threads: int | Non
         from vpr_ros.encoders.engines.torch_cuda import open_checkpoint_on_gpu
     except Exception as error:  # As above.
         raise _no_torch(files, "torch_cuda", error) from error
-    _, engine = open_checkpoint_on_gpu(name, checkpoint, precision)
-    return _checked(engine, files, precision, threads)
+    return _checked(lambda: open_checkpoint_on_gpu(name, checkpoint, precision)[1], files, precision, threads)
 
 
 def _no_torch(files: NetworkFiles, engine: str, error: Exception) -> EncoderError:
@@ -236,15 +236,25 @@ def _on_tensorrt(files: NetworkFiles, precision: Precision, threads: int | None)
     except Exception as error:  # As above: torch.
         raise _no_torch(files, "tensorrt", error) from error
     key = tensorrt_key(sha256_of(exported.path), precision, (1, 3, recipe.height, recipe.width))
-    return _checked(cached_tensorrt(exported.path, key, precision, output=exported.output), files, precision, threads)
+    open_it = partial(cached_tensorrt, exported.path, key, precision, output=exported.output)
+    return _checked(open_it, files, precision, threads)
 
 
-def _checked(engine: Engine, files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
-    """Return an engine that computes what the reference does: ONNX Runtime on the processor, else torch there."""
+def _checked(
+    open_it: Callable[[], Engine], files: NetworkFiles, precision: Precision, threads: int | None
+) -> tuple[Recipe, Engine]:
+    """Return an engine that computes what the reference does."""
+    expected = _expected(files, threads)
+    engine = open_it()
+    refuse_difference(engine, expected, precision)
+    return expected.recipe, engine
+
+
+def _expected(files: NetworkFiles, threads: int | None) -> Expected:
+    """Run the reference: ONNX Runtime on the processor, else torch there."""
     opener = _on_torch_cpu if files.onnx is None else _on_onnxruntime
     recipe, reference = opener(files, "fp32", threads)
-    refuse_difference(engine, reference, recipe, precision)
-    return recipe, engine
+    return Expected.by(reference, recipe)
 
 
 def _why_no_torch() -> str:

@@ -1,0 +1,121 @@
+"""That convolutions with fewer products give what the plain ones give, and that nothing else is touched."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vpr_ros.encoders.engines.winograd import use_winograd
+
+openvino = pytest.importorskip("openvino")
+
+from openvino import opset13 as ops  # noqa: E402 - needs openvino
+
+CORE = openvino.Core()
+RNG = np.random.default_rng(0)
+
+
+def convolution(image, weights, strides=(1, 1), begin=(1, 1), end=(1, 1), dilations=(1, 1)):
+    return ops.convolution(image, ops.constant(weights), list(strides), list(begin), list(end), list(dilations))
+
+
+def model_of(shape, weights, **settings):
+    image = ops.parameter(list(shape), np.float32)
+    return openvino.Model([ops.relu(convolution(image, weights, **settings))], [image])
+
+
+def weights_of(filters=128, channels=128, side=3):
+    return RNG.normal(0, 1 / (side * np.sqrt(channels)), (filters, channels, side, side)).astype(np.float32)
+
+
+def run(model, image):
+    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    return CORE.compile_model(model, "CPU", hints)([image])[0].copy()
+
+
+def close(ours, plain, size=1.0):
+    """Rounding of float32: outputs here are of unit variance, and the transforms multiply what rounding costs."""
+    np.testing.assert_allclose(ours, plain, atol=1e-4 * size)
+    assert np.linalg.norm(ours - plain) <= 1e-5 * np.linalg.norm(plain)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    height=st.integers(1, 22),
+    width=st.integers(1, 22),
+    channels=st.sampled_from([128, 129, 160]),
+    filters=st.sampled_from([128, 131, 192]),
+)
+def test_any_size_of_map_gives_what_the_plain_sum_gives(height, width, channels, filters):
+    model = model_of((1, channels, height, width), weights_of(filters, channels))
+    image = RNG.normal(size=(1, channels, height, width)).astype(np.float32)
+    plain = run(model, image)
+
+    assert use_winograd(model) == 1
+
+    ours = run(model, image)
+    assert ours.shape == plain.shape
+    close(ours, plain)
+
+
+def test_values_of_very_different_size_stay_exact_to_their_own():
+    """The transform adds inputs of one tile up to a hundredfold: what is large must not drown what lies apart."""
+    model = model_of((1, 128, 20, 20), weights_of())
+    image = RNG.normal(size=(1, 128, 20, 20)).astype(np.float32)
+    image[..., 10:] *= 1000
+    plain = run(model, image)
+
+    use_winograd(model)
+
+    ours = run(model, image)
+    close(ours[..., :8], plain[..., :8])
+    close(ours[..., 12:], plain[..., 12:], size=1000)
+
+
+@pytest.mark.parametrize(
+    ("weights", "settings"),
+    [
+        (weights_of(64, 128), {}),
+        (weights_of(128, 64), {}),
+        (weights_of(side=5), {"begin": (2, 2), "end": (2, 2)}),
+        (weights_of(side=1), {"begin": (0, 0), "end": (0, 0)}),
+        (weights_of(), {"strides": (2, 2)}),
+        (weights_of(), {"strides": (1, 2)}),
+        (weights_of(), {"begin": (0, 0), "end": (0, 0)}),
+        (weights_of(), {"begin": (0, 0), "end": (2, 2)}),
+        (weights_of(), {"begin": (2, 2), "end": (2, 2), "dilations": (2, 2)}),
+    ],
+)
+def test_another_convolution_stays(weights, settings):
+    model = model_of((1, weights.shape[1], 12, 12), weights, **settings)
+
+    assert use_winograd(model) == 0
+    assert sum(node.get_type_name() == "Convolution" for node in model.get_ops()) == 1
+
+
+@pytest.mark.parametrize("shape", [(-1, 128, 12, 12), (1, 128, -1, 12), (2, 128, 12, 12)])
+def test_a_map_of_unknown_size_or_more_than_one_image_stays(shape):
+    assert use_winograd(model_of(shape, weights_of())) == 0
+
+
+def test_groups_and_weights_that_are_computed_stay():
+    image = ops.parameter([1, 256, 12, 12], np.float32)
+    grouped = ops.constant(weights_of(256, 128).reshape(2, 128, 128, 3, 3))
+    after = ops.group_convolution(image, grouped, [1, 1], [1, 1], [1, 1], [1, 1])
+    half = ops.convert(ops.constant(weights_of(128, 256).astype(np.float16)), "f32")
+    after = ops.convolution(after, half, [1, 1], [1, 1], [1, 1], [1, 1])
+
+    assert use_winograd(openvino.Model([after], [image])) == 0
+
+
+def test_each_of_several_is_replaced_and_what_follows_reads_it():
+    image = ops.parameter([1, 128, 9, 14], np.float32)
+    first = ops.relu(convolution(image, weights_of()))
+    second = convolution(first, weights_of())
+    model = openvino.Model([ops.add(first, second)], [image])
+    values = RNG.normal(size=(1, 128, 9, 14)).astype(np.float32)
+    plain = run(model, values)
+
+    assert use_winograd(model) == 2
+
+    close(run(model, values), plain)
