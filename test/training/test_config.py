@@ -119,6 +119,13 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"data": {"train": [{"kind": "photo"}]}}, r"data\.train\[0\] is of kind 'photo', expected one of manifest"),
         ({"data": {"train": [{"kind": "photos", "pth": "x"}]}}, "pth"),
         ({"data": {"train": {"kind": "photos"}}}, "expected a list"),
+        *[
+            (
+                {"data": {"train": [{"kind": "photos", "path": "x", "part": part}]}},
+                "part is .*, expected two rising shares",
+            )
+            for part in ([0.5], [0.9, 0.1], [-1, 1], [0, 2])
+        ],
         ({"network": {"backbone": "vgg11"}}, "vgg11"),
         ({"name": "a/b"}, "file name"),
         ({"loss": {"kind": "cosface", "on_heads": [0.5]}}, "proxies"),

@@ -114,6 +114,15 @@ def test_photographs_are_each_a_place_of_their_own(photo_folders):
     assert relation(data, 0, 1) == PairLabel.WRONG
 
 
+@pytest.mark.parametrize("border", [0.5, 0.9, 1 / 3])
+def test_one_folder_of_photographs_is_learned_from_and_judged_on_without_sharing_one(photo_folders, border):
+    learned = open_dataset(PhotosSpec("learn", part=(0, border)), photo_folders)
+    judged = open_dataset(PhotosSpec("learn", part=(border, 1)), photo_folders)
+
+    assert learned.paths + judged.paths == open_dataset(PhotosSpec("learn"), photo_folders).paths
+    assert len(learned.table) == len(learned.paths) == round(border * 14)
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -324,6 +333,7 @@ def test_positions_in_file_names_are_read_from_the_name_and_not_from_folders(tmp
         (ManifestSpec("nowhere"), "no folder"),
         (ManifestSpec("set", split="test"), "split 'test'"),
         (PhotosSpec("empty"), "no image"),
+        (PhotosSpec("set", part=(0.0, 0.01)), r"part \[0.0, 0.01\] of the 18 photographs in '.*set' is none"),
         (GsvCitiesSpec("set"), "Dataframes"),
         (MslsSpec("set"), "no city"),
     ],

@@ -68,7 +68,14 @@ def _opened(spec: DataSpec, root: Path) -> DataSet:
 def _open_photos(spec: PhotosSpec, root: Path) -> ImageSet:
     """Return a folder of photographs, each a place of its own."""
     folder = existing_folder(root / spec.path)
-    paths = image_files(folder)
+    found = image_files(folder)
+    first, last = (round(share * len(found)) for share in spec.part)
+    paths = found[first:last]
+    if not paths:
+        raise TrainingError(
+            f"part {list(spec.part)} of the {len(found)} photographs in '{folder}' is none, expected one at least; "
+            "give more photographs or a larger part"
+        )
     names = np.array([str(path) for path in paths])
     return ImageSet(
         name=f"{folder.name} photographs",

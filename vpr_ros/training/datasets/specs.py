@@ -203,13 +203,23 @@ class PhotosSpec:
 
     Attributes:
         path: Its folder, searched to its depth.
+        part: From where to where in the plain order of their paths, as shares of all, so that one folder can be learned
+            from and judged on: photographs in a row show one thing and should be on one side.
         share: Of a batch's places, relative to the other sets.
         views: How their look is varied.
     """
 
     path: str
+    part: tuple[float, ...] = (0.0, 1.0)
     share: float = 1.0
     views: ViewSettings = STRONG
+
+    def __post_init__(self) -> None:
+        """Check the values once."""
+        if len(self.part) != 2 or not 0 <= self.part[0] < self.part[1] <= 1:
+            raise TrainingError(
+                f"part is {list(self.part)}, expected two rising shares within 0 to 1, such as [0, 0.9]"
+            )
 
 
 DataSpec: TypeAlias = ManifestSpec | PanoramaSpec | RobotSpec | GsvCitiesSpec | MslsSpec | UtmSpec | PhotosSpec
