@@ -1,5 +1,9 @@
 """The benchmark of the GPU: what it counts is checked on the processor; the whole runs only where there is a GPU."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -60,6 +64,19 @@ def test_the_peer_is_the_network_as_it_is():
 def test_without_a_gpu_nothing_is_measured_and_that_is_said():
     with pytest.raises(EncoderError, match="finds no NVIDIA GPU, so nothing was measured"):
         bench_gpu()
+
+
+def test_a_broken_torch_is_one_line(tmp_path):
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "vpr_ros.cli", "bench", "gpu"], env=environment, capture_output=True, text=True
+    )
+
+    assert done.returncode == 2
+    assert "needs torch with CUDA, which can't be imported (libcudart.so.13" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(not HAS_GPU, reason="no NVIDIA GPU here")

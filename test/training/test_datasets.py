@@ -96,6 +96,18 @@ def test_patterns_join_panoramas_of_one_site_and_no_others(tmp_path):
     assert families[0] == families[1] != families[2]
 
 
+def test_a_pattern_chooses_panoramas_of_a_folder_without_a_manifest(panorama_folder):
+    root = panorama_folder.parent
+
+    assert {path.stem for path in open_dataset(PanoramaSpec("around", paths="hall_[ab]*"), root).paths} == {
+        "hall_a",
+        "hall_b",
+    }
+    assert {path.stem for path in open_dataset(PanoramaSpec("around"), root).paths} == {"hall_a", "hall_b", "hall_c"}
+    with pytest.raises(TrainingError, match=r"none of the 3 images in '.*around' has a path like 'attic\*'"):
+        open_dataset(PanoramaSpec("around", paths="attic*"), root)
+
+
 def test_one_image_a_place_is_one_clear_line_unless_it_is_meant_so(tmp_path):
     rows = [f"{place}.png,{place}" for place in "abc"]
     (tmp_path / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))

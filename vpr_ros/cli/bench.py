@@ -79,15 +79,10 @@ def run_gpu(arguments: argparse.Namespace) -> int:
     Raises:
         VprError: There is no torch, or no GPU.
     """
-    from vpr_ros.core import VprError
     from vpr_ros.evaluation.benchmark_gpu import bench_gpu
 
-    try:
-        with progress("images", 0) as advance:
-            benchmark = bench_gpu(on_image=advance)
-    except ImportError as error:
-        raise VprError(f"'vpr_ros bench gpu' needs torch with CUDA, which can't be imported ({error})") from error
-    return _print(arguments, benchmark)
+    with progress("images", 0) as advance:
+        return _print(arguments, bench_gpu(on_image=advance))
 
 
 def run_rerank(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vpr_ros.encoders.engines.engine import first_line
+from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
 
 _REPEATS = 100
@@ -23,12 +25,16 @@ def bench_gpu(*, repeats: int = _REPEATS, on_image: Callable[[], None] = lambda:
         on_image: Called after each, for progress.
 
     Raises:
-        ImportError: There is no torch.
-        EncoderError: torch finds no GPU.
+        EncoderError: There is no torch, it is broken, or it finds no GPU.
     """
-    from vpr_ros.encoders.engines.torch_cuda import TorchCuda
-    from vpr_ros.evaluation.peers.mixvpr_eager import NAME, random_mixvpr
-    from vpr_ros.evaluation.peers.torch_gpu import eager, gpu_name, speed_of, work_of
+    try:
+        from vpr_ros.encoders.engines.torch_cuda import TorchCuda
+        from vpr_ros.evaluation.peers.mixvpr_eager import NAME, random_mixvpr
+        from vpr_ros.evaluation.peers.torch_gpu import eager, gpu_name, speed_of, work_of
+    except Exception as error:  # A broken library can raise anything.
+        raise EncoderError(
+            f"'vpr_ros bench gpu' needs torch with CUDA, which can't be imported ({first_line(error)}); install it anew"
+        ) from error
 
     gpu = gpu_name()
     network, recipe = random_mixvpr()

@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from vpr_ros.training.datasets.families import family_of
 from vpr_ros.training.datasets.image_set import existing_folder, image_files, read_training_image
 from vpr_ros.training.datasets.manifest import MANIFEST, facts_of, manifest_rows
 from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
-from vpr_ros.training.datasets.specs import PanoramaSpec
+from vpr_ros.training.datasets.specs import USUAL_PANORAMAS, PanoramaSpec
 from vpr_ros.training.datasets.views import CorruptImageError, DataFacts, LabelRule, Role, ViewTable
 from vpr_ros.training.errors import TrainingError
 
@@ -89,10 +90,16 @@ def open_panoramas(spec: PanoramaSpec, root: Path) -> PanoramaSet:
         rows = manifest_rows(folder, split=spec.split, only_open=spec.only_open, paths=spec.paths, without="")
     else:
         _refuse_choice(spec, folder)
+        found = [path.relative_to(folder) for path in image_files(folder)]
         rows = [
-            {"path": str(path.relative_to(folder)), "place_id": str(path.relative_to(folder).with_suffix(""))}
-            for path in image_files(folder)
+            {"path": str(path), "place_id": str(path.with_suffix(""))}
+            for path in found
+            if spec.paths == USUAL_PANORAMAS or fnmatchcase(str(path), spec.paths)
         ]
+        if not rows:
+            raise TrainingError(
+                f"none of the {len(found)} images in '{folder}' has a path like '{spec.paths}'; check paths"
+            )
     each = spec.headings * spec.views_a_heading
     part = f", split {spec.split}" if spec.split else ""
     about = f"panoramas of {folder.name}{part}: {spec.headings} headings of {spec.views_a_heading} views each"

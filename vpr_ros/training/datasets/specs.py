@@ -8,6 +8,9 @@ from typing import TypeAlias
 from vpr_ros.training.appearance import MILD, STRONG, ViewSettings
 from vpr_ros.training.errors import TrainingError
 
+# Where panoramas lie among what a manifest names; a folder without one may have any names.
+USUAL_PANORAMAS = "panoramas/*"
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestSpec:
@@ -31,7 +34,7 @@ class ManifestSpec:
     split: str = ""
     only_open: bool = False
     paths: str = "*"
-    without: str = "panoramas/*"
+    without: str = USUAL_PANORAMAS
     one_site: tuple[str, ...] = ()
     numbered_site: bool = False
     self_supervised: bool = False
@@ -47,7 +50,7 @@ class PanoramaSpec:
         path: Folder with ``manifest.csv``, or a folder of panoramas.
         split: Only rows of this split; empty for all.
         only_open: Only rows whose ``open`` is yes.
-        paths: Pattern that a row's path must fit.
+        paths: Pattern that a row's path must fit; without a manifest that of each file, and the usual one fits all.
         one_site: Patterns of place names; the places that fit one are of one site, as by the column site.
         numbered_site: Whether places whose names differ in their last numbers alone are of one site, such as pieces of
             one video.
@@ -68,7 +71,7 @@ class PanoramaSpec:
     path: str = "."
     split: str = ""
     only_open: bool = False
-    paths: str = "panoramas/*"
+    paths: str = USUAL_PANORAMAS
     one_site: tuple[str, ...] = ()
     numbered_site: bool = False
     headings: int = 8
