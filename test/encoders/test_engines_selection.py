@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import weakref
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 
@@ -122,6 +123,8 @@ def test_a_race_holds_for_the_versions_that_are_imported_and_for_the_output(netw
 
     assert f"onnxruntime {onnxruntime.__version__}" in key.runtime  # as where onnxruntime-gpu is installed
     assert race_key(("onnxruntime",), replace(network, output="other"), 1) != key
+    monkeypatch.setattr("vpr_ros.encoders.engines.racing.__version__", "another")
+    assert race_key(("onnxruntime",), network, 1) != key
 
 
 @has_openvino
@@ -142,6 +145,51 @@ def test_openvino_by_name_that_computes_something_else_is_refused_and_that_is_no
         with pytest.raises(EncoderError, match=r"openvino is refused for 'gem-lite'.*cosine of -1\.00000"):
             open_encoder("gem-lite", "openvino")
     assert not cache_folder.exists()
+
+
+@has_openvino
+def test_the_reference_is_gone_before_the_engine_comes(cache_folder, monkeypatch):
+    """Both at once would be the most memory that the process ever takes."""
+    references = []
+
+    def reference(*args, **options):
+        engine = OnnxRuntime(*args, **options)
+        references.append(weakref.ref(engine))
+        return engine
+
+    def engine(*args, **options):
+        assert [each() for each in references] == [None]
+        return OpenVinoCpu(*args, **options)
+
+    monkeypatch.setattr(selection, "OnnxRuntime", reference)
+    monkeypatch.setattr(selection, "OpenVinoCpu", engine)
+
+    assert open_encoder("gem-lite", "openvino").engine == "openvino"
+    assert len(references) == 1
+
+
+@has_openvino
+def test_a_reference_that_opens_and_fails_is_no_missing_one(cache_folder, monkeypatch):
+    def fails(*_):
+        raise EncoderError("ONNX Runtime failed: no memory")
+
+    monkeypatch.setattr(OnnxRuntime, "run", fails)
+
+    with pytest.raises(EncoderError, match="ONNX Runtime failed: no memory"):
+        open_encoder("gem-lite", "openvino")
+
+
+@has_openvino
+def test_where_both_are_broken_the_one_that_was_named_is_told(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+
+    for name in ("openvino", "openvino:bf16"):
+        # As where it is installed and can't be imported.
+        monkeypatch.setitem(selection.KINDS, name, replace(selection.KINDS[name], why_not=str))
+        with pytest.raises(EncoderError, match=r"engine openvino can't start.*pip install openvino"):
+            open_encoder("gem-lite", name)
+    assert caplog.records == []
 
 
 @has_openvino

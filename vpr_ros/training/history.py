@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,8 +55,8 @@ class EpochFigures:
 
 
 def best_of(history: Sequence[EpochFigures]) -> EpochFigures:
-    """Return the epoch of the highest score, the earlier of equals."""
-    return max(history, key=lambda figures: figures.score)
+    """Return the epoch of the highest score; of equals the one of the lowest loss, which epoch 0 has none of."""
+    return max(history, key=lambda figures: (figures.score, -math.inf if figures.loss is None else -figures.loss))
 
 
 def history_values(history: Sequence[EpochFigures]) -> list[dict[str, Any]]:

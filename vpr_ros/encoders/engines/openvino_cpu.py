@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # The quantized network says itself what is int8; what is left computes in fp32.
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+_X86 = {"x86_64", "AMD64"}
 _ONE_AT_A_TIME = Lock()
 
 
@@ -64,7 +66,8 @@ class OpenVinoCpu:
             with _ONE_AT_A_TIME:
                 core = _core()
             model = core.read_model(str(path))
-            if precision == "fp32":  # In bf16 it rounds too much, and gains less.
+            # In bf16 it rounds too much, and gains less; Arm's library for the plugin chooses its algorithms itself.
+            if precision == "fp32" and platform.machine() in _X86:
                 use_winograd(model)
             compiled = core.compile_model(model, "CPU", hints)
         except Exception as error:  # OpenVINO raises bare RuntimeError, and its parts raise others.

@@ -191,10 +191,13 @@ def _on_openvino_checked_once(files: NetworkFiles, precision: Precision, threads
     if cache.get(key) == _PASSED:
         return _on_openvino_unchecked(files, precision, threads)
     try:
-        expected = _expected(files, threads)
+        recipe, reference = _on_onnxruntime(files, "fp32", threads)
     except EncoderError as error:
+        opened = _on_openvino_unchecked(files, precision, threads)
         _LOG.warning("engine openvino runs without a comparison: %s", error)
-        return _on_openvino_unchecked(files, precision, threads)
+        return opened
+    expected = Expected.by(reference, recipe)
+    del reference
     recipe, engine = _on_openvino_unchecked(files, precision, threads)
     refuse_difference(engine, expected, precision)
     cache.put(key, _PASSED)
@@ -244,7 +247,11 @@ def _checked(
     open_it: Callable[[], Engine], files: NetworkFiles, precision: Precision, threads: int | None
 ) -> tuple[Recipe, Engine]:
     """Return an engine that computes what the reference does."""
-    expected = _expected(files, threads)
+    try:
+        expected = _expected(files, threads)
+    except EncoderError:
+        open_it()  # Where it can't start either, that is what the user is told.
+        raise
     engine = open_it()
     refuse_difference(engine, expected, precision)
     return expected.recipe, engine

@@ -2,11 +2,12 @@
 
 Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016,
 section 4.3): of each tile of 6 x 6 inputs come 4 x 4 outputs, by one product of its 36 transformed values with the
-36 transformed weights, where the plain sum takes 144. The plugin has no such convolution of its own.
+36 transformed weights, where the plain sum takes 144. On x86 the plugin has no such convolution of its own.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import openvino
 
-# Below it, transforming takes what the products save; with fewer tiles, reading four times the weights does, and they
+# Below it, transforming takes what the products save; on smaller maps, reading four times the weights does, and they
 # stay in memory (docs/engines.md).
 _LEAST_CHANNELS = 128
-_LEAST_TILES = 25
+_LEAST_SIDE = 17
 _TILE_IN = 6
 _TILE_OUT = 4
 # The paper's B^T, G and A^T: outputs are A^T [(G g G^T) * (B^T d B)] A of the weights g and the inputs d.
@@ -43,14 +44,16 @@ _OF_OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4,
 def use_winograd(model: openvino.Model) -> int:
     """Replace the convolutions of a model, in place, that are worth it; return how many were.
 
-    Those of 3 x 3, stride 1 and one image, that keep the map's size, 17 x 17 or more, with constant weights and 128
-    channels or more in and out. What the model gives differs from before by rounding.
+    Those of 3 x 3, stride 1 and one image, that keep the map's size, 17 x 17 or more, with weights in fp32 or stored in
+    half, and 128 channels or more in and out. What the model gives differs from before by rounding.
     """
     worth_it = [node for node in model.get_ordered_ops() if _is_worth_it(node)]
     for node in worth_it:
-        weights = node.input_value(1).get_node().data
-        _, _, height, width = node.get_input_shape(0)
-        node.output(0).replace(_convolution(node.input_value(0), weights, height, width))
+        image, weights = node.input_value(0), _constant(node)
+        assert weights is not None, "it was worth it"
+        _, _, height, width = image.get_shape()
+        kernel = weights.data.astype(np.float32, copy=False)
+        node.output(0).replace(_convolution(image, kernel, height, width))
     return len(worth_it)
 
 
@@ -58,17 +61,25 @@ def _is_worth_it(node: openvino.Node) -> bool:
     if node.get_type_name() != "Convolution":
         return False
     said = node.get_attributes()
-    weights, image = node.input_value(1), node.get_input_partial_shape(0)
+    weights, image = _constant(node), node.input_value(0).get_partial_shape()
     return (
-        weights.get_node().get_type_name() == "Constant"
-        and weights.get_element_type().get_type_name() == "f32"
-        and tuple(weights.get_shape())[2:] == (3, 3)
-        and min(tuple(weights.get_shape())[:2]) >= _LEAST_CHANNELS
+        weights is not None
+        and tuple(weights.shape)[2:] == (3, 3)
+        and min(tuple(weights.shape)[:2]) >= _LEAST_CHANNELS
         and all(list(said[key]) == [1, 1] for key in ("strides", "dilations", "pads_begin", "pads_end"))
         and image.is_static
         and image[0].get_length() == 1
-        and _tiles(image[2].get_length()) * _tiles(image[3].get_length()) >= _LEAST_TILES
+        and min(image[2].get_length(), image[3].get_length()) >= _LEAST_SIDE
     )
+
+
+def _constant(convolution: openvino.Node) -> openvino.Node | None:
+    """Return the node that holds a convolution's weights in fp32, or in fp16 with a conversion behind it."""
+    source = convolution.input_value(1).get_node()
+    if source.get_type_name() == "Convert":
+        source = source.input_value(0).get_node()
+    is_float = source.get_element_type().get_type_name() in ("f32", "f16")
+    return source if source.get_type_name() == "Constant" and is_float else None
 
 
 def _tiles(pixels: int) -> int:
@@ -80,7 +91,7 @@ def _convolution(image: openvino.Output, weights: NDArray[np.float32], height: i
 
     Channels last on the way, so that each step moves or multiplies whole rows of channels.
     """
-    from openvino import opset13 as ops
+    ops = _operations()
 
     filters, channels = weights.shape[:2]
     rows, columns = _tiles(height), _tiles(width)
@@ -128,6 +139,15 @@ def _kron(one_axis: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _reshaped(node: openvino.Node, *shape: int) -> openvino.Node:
-    from openvino import opset13 as ops
+    ops = _operations()
 
     return ops.reshape(node, np.array(shape), False)
+
+
+def _operations() -> ModuleType:
+    try:
+        from openvino import opset13
+    except ImportError:  # Before 2025.0
+        from openvino.runtime import opset13
+    operations: ModuleType = opset13
+    return operations
