@@ -98,8 +98,7 @@ def _convolution(image: openvino.Output, weights: NDArray[np.float32], height: i
     positions, tiles = _TILE_IN**2, rows * columns
 
     pixels = _reshaped(ops.transpose(image, np.array([0, 2, 3, 1])), height * width, channels)
-    nothing = ops.constant(np.zeros((1, channels), np.float32))  # What the tiles see beyond the border.
-    tiled = ops.gather(ops.concat([pixels, nothing], 0), _pixels_of_tiles(height, width), 0)
+    tiled = ops.gather(pixels, _pixels_of_tiles(height, width), 0)
     tiled = ops.matmul(_kron(_OF_INPUT), _reshaped(tiled, positions, tiles * channels), False, False)
     tiled = ops.matmul(
         _reshaped(tiled, positions, tiles, channels),
@@ -117,7 +116,10 @@ def _convolution(image: openvino.Output, weights: NDArray[np.float32], height: i
 
 
 def _pixels_of_tiles(height: int, width: int) -> NDArray[np.int32]:
-    """Return where each tile's inputs lie among the pixels, shape (36, tiles); beyond the border, after the last."""
+    """Return where each tile's inputs lie among the pixels, shape (36, tiles).
+
+    Beyond the border that is after the last pixel, of which Gather-8 says that it is filled with zeros.
+    """
     row = np.arange(_TILE_IN)[:, np.newaxis] + np.arange(0, height, _TILE_OUT) - 1
     column = np.arange(_TILE_IN)[:, np.newaxis] + np.arange(0, width, _TILE_OUT) - 1
     row, column = row[:, np.newaxis, :, np.newaxis], column[np.newaxis, :, np.newaxis, :]
