@@ -90,7 +90,7 @@ def _race(candidate: Engine, reference: Engine, network: ExportedNetwork) -> Eng
 
 
 def race_key(engines: tuple[str, ...], network: ExportedNetwork, threads: int) -> EngineKey:
-    """Return what the outcome of a race depends on: both engines' versions, network, processor and threads."""
+    """Return what the outcome of a race depends on: the engines' versions and ours, network, processor and threads."""
     return _key(" or ".join(map(_with_version, engines)), network, threads)
 
 
