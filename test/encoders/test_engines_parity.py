@@ -6,7 +6,7 @@ import pytest
 from vpr_ros.core import share_path
 from vpr_ros.encoders import EncoderError, Encoding
 from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime
-from vpr_ros.encoders.engines.parity import Expected, Parity, probe_inputs, refuse_difference, try_side_by_side
+from vpr_ros.encoders.engines.parity import Parity, Trial, probe_inputs, refuse_difference
 from vpr_ros.encoders.weights import ExportedNetwork
 
 
@@ -101,11 +101,12 @@ def test_an_engine_that_computes_something_else_is_refused_with_the_figure():
     network = ExportedNetwork.read(share_path("weights/gem-lite.onnx"))
     engine = OnnxRuntime(network.path)
 
-    expected = Expected.by(engine, network.recipe)
+    recipe = network.recipe
+    ours, disturbed = (Trial.of(one, probe_inputs(recipe)) for one in (engine, Disturbed(engine, 0.2)))
 
-    assert refuse_difference(engine, expected, "fp32").objection == ""
+    assert refuse_difference(ours, ours, "fp32", recipe).objection == ""
     with pytest.raises(EncoderError, match=r"disturbed is refused for 'gem-lite'.*0\.9[0-9]{4}, expected .* 0.999"):
-        refuse_difference(Disturbed(engine, 0.2), expected, "fp16")
+        refuse_difference(disturbed, ours, "fp16", recipe)
 
 
 def test_the_made_up_pictures_are_the_same_each_time_and_each_less_like_the_first():
@@ -114,10 +115,10 @@ def test_the_made_up_pictures_are_the_same_each_time_and_each_less_like_the_firs
     for ours, again in zip(inputs, probe_inputs(network.recipe), strict=True):
         np.testing.assert_array_equal(ours, again)
 
-    (trial,) = try_side_by_side([OnnxRuntime(network.path)], inputs)
+    trial = Trial.of(OnnxRuntime(network.path), inputs)
 
     query, *others = (encoding.descriptor for encoding in trial.encodings)
     similarities = [float(query @ other) for other in others]
     assert len(similarities) >= 10
     assert similarities[0] > similarities[4] > similarities[9]
-    assert len(trial.spent_ms) == len(inputs)
+    assert len(trial.encodings) == len(inputs)

@@ -130,7 +130,7 @@ def test_a_race_holds_for_the_versions_that_are_imported_and_for_the_output(netw
 @has_openvino
 def test_openvino_by_name_is_compared_once_and_that_is_remembered(cache_folder, monkeypatch):
     compared = []
-    monkeypatch.setattr(selection, "refuse_difference", lambda engine, *_: compared.append(engine.name))
+    monkeypatch.setattr(selection, "refuse_difference", lambda ours, *_: compared.append(ours.engine))
 
     assert [open_encoder("gem-lite", "openvino").engine for _ in range(2)] == ["openvino", "openvino"]
     assert compared == ["openvino"]
@@ -148,24 +148,54 @@ def test_openvino_by_name_that_computes_something_else_is_refused_and_that_is_no
 
 
 @has_openvino
-def test_the_reference_is_gone_before_the_engine_comes(cache_folder, monkeypatch):
+@pytest.mark.parametrize("name", ["openvino", "auto"])
+def test_one_engine_is_gone_before_the_next_comes(cache_folder, monkeypatch, name):
     """Both at once would be the most memory that the process ever takes."""
-    references = []
+    opened = []
 
-    def reference(*args, **options):
-        engine = OnnxRuntime(*args, **options)
-        references.append(weakref.ref(engine))
-        return engine
+    def alone(engine):
+        def open_it(*args, **options):
+            assert [each() for each in opened] == [None] * len(opened)
+            it = engine(*args, **options)
+            opened.append(weakref.ref(it))
+            return it
 
-    def engine(*args, **options):
-        assert [each() for each in references] == [None]
-        return OpenVinoCpu(*args, **options)
+        return open_it
 
-    monkeypatch.setattr(selection, "OnnxRuntime", reference)
-    monkeypatch.setattr(selection, "OpenVinoCpu", engine)
+    monkeypatch.setattr(selection, "OnnxRuntime", alone(OnnxRuntime))
+    monkeypatch.setattr(selection, "OpenVinoCpu", alone(OpenVinoCpu))
 
-    assert open_encoder("gem-lite", "openvino").engine == "openvino"
-    assert len(references) == 1
+    open_encoder("gem-lite", name)
+
+    assert len(opened) == {"openvino": 3, "auto": 5}[name]
+
+
+@pytest.mark.parametrize(
+    ("openvino_s", "onnxruntime_s", "winner"),
+    [(1, 2, "openvino"), (2, 1, "onnxruntime"), ((9, 1), 2, "openvino"), (2, (9, 1), "onnxruntime")],
+    ids=["openvino", "onnxruntime", "openvino-in-its-second-round", "onnxruntime-in-its-second-round"],
+)
+def test_the_fastest_pass_of_two_rounds_wins(network, tmp_path, monkeypatch, openvino_s, onnxruntime_s, winner):
+    now_s = [0.0]
+    monkeypatch.setattr("vpr_ros.encoders.engines.parity.time.perf_counter", lambda: now_s[0])
+
+    class Timed:
+        def __init__(self, name, spent_s):
+            self.name, self._spent_s, self._engine = name, spent_s, OnnxRuntime(network.path)
+
+        def run(self, network_input):
+            now_s[0] += self._spent_s
+            return self._engine.run(network_input)
+
+    def opener(name, seconds):
+        rounds = iter(seconds if isinstance(seconds, tuple) else (seconds, seconds))
+        return lambda: Timed(name, next(rounds, 0))
+
+    openers = {"onnxruntime": opener("onnxruntime", onnxruntime_s), "openvino": opener("openvino", openvino_s)}
+    cache = EngineCache(tmp_path)
+
+    assert open_faster(openers, network, 1, cache).name == winner
+    assert cache.get(race_key(tuple(openers), network, 1)) == winner.encode()
 
 
 @has_openvino

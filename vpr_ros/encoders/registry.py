@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vpr_ros.core import Recipe
+from vpr_ros.core.memory import freed_memory_given_back
 from vpr_ros.encoders.encoder import NetworkEncoder
 from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.engines.network_files import NetworkFiles
@@ -80,7 +81,8 @@ def open_encoder(name: str, engine: str = "auto", *, threads: int | None = None)
     if engine not in ENGINE_NAMES:
         raise EncoderError(f"engine is '{engine}', expected one of {', '.join(ENGINE_NAMES)}")
     files = _files_of(name)
-    encoder = NetworkEncoder(*open_engine(files, engine, threads))
+    with freed_memory_given_back():
+        encoder = NetworkEncoder(*open_engine(files, engine, threads))
     if files.is_own:
         _check_agreement(encoder, name)
     return encoder

@@ -16,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from vpr_ros.core import Recipe
+from vpr_ros.core.memory import keep_freed_memory
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
 from vpr_ros.encoders.models.export import export_network
@@ -35,7 +36,6 @@ from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside
 from vpr_ros.training.freezing import freeze
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.map_cache import MapCache
-from vpr_ros.training.memory import keep_freed_memory
 from vpr_ros.training.model_card import write_card
 from vpr_ros.training.pool import PLAIN, ViewPool
 from vpr_ros.training.processes import Process, joined_processes

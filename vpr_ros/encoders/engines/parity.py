@@ -71,71 +71,44 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """What an engine gave for the probes.
+    """What an engine gave for some inputs. It holds no engine, so that two need not be in memory at once.
 
     Attributes:
-        engine: The engine.
-        encodings: One a probe.
-        spent_ms: One time a probe, in ms.
+        engine: Its name.
+        encodings: One an input.
+        least_ms: Time of its fastest pass, in ms: what else the machine did in the meantime matters least to it.
     """
 
-    engine: Engine
+    engine: str
     encodings: tuple[Encoding, ...]
-    spent_ms: tuple[float, ...]
-
-
-def try_side_by_side(engines: Sequence[Engine], inputs: Iterable[NDArray[np.float32]]) -> list[Trial]:
-    """Run engines one after another on each input, so that a busy machine is busy for all of them.
-
-    Raises:
-        EncoderError: One of them failed.
-    """
-    encodings: list[list[Encoding]] = [[] for _ in engines]
-    spent_ms: list[list[float]] = [[] for _ in engines]
-    for network_input in inputs:
-        for index, engine in enumerate(engines):
-            began = time.perf_counter()
-            encodings[index].append(engine.run(network_input))
-            spent_ms[index].append(1000 * (time.perf_counter() - began))
-    return [Trial(engine, tuple(e), tuple(t)) for engine, e, t in zip(engines, encodings, spent_ms, strict=True)]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Expected:
-    """What the reference gives for the probes. It holds no engine, so that two need not be in memory at once.
-
-    Attributes:
-        reference: The engine's name.
-        recipe: What it ran.
-        encodings: One a probe.
-    """
-
-    reference: str
-    recipe: Recipe
-    encodings: tuple[Encoding, ...]
+    least_ms: float
 
     @classmethod
-    def by(cls, reference: Engine, recipe: Recipe) -> Expected:
-        """Run the reference on the probes.
+    def of(cls, engine: Engine, inputs: Iterable[NDArray[np.float32]]) -> Trial:
+        """Run an engine on each input; there is one at least.
 
         Raises:
             EncoderError: It failed.
         """
-        return cls(reference.name, recipe, tuple(reference.run(probe) for probe in probe_inputs(recipe)))
+        encodings, spent_s = [], []
+        for network_input in inputs:
+            began_s = time.perf_counter()
+            encodings.append(engine.run(network_input))
+            spent_s.append(time.perf_counter() - began_s)
+        return cls(engine.name, tuple(encodings), 1000 * min(spent_s))
 
 
-def refuse_difference(engine: Engine, expected: Expected, precision: Precision) -> Parity:
-    """Compare an engine with the reference on made-up pictures, and return the figures.
+def refuse_difference(ours: Trial, reference: Trial, precision: Precision, recipe: Recipe) -> Parity:
+    """Compare what an engine gave for the probes with what the reference gave, and return the figures.
 
     Raises:
         EncoderError: It computes something else; says the figure.
     """
-    ours = tuple(engine.run(probe) for probe in probe_inputs(expected.recipe))
-    parity = Parity.between(ours, expected.encodings, precision)
+    parity = Parity.between(ours.encodings, reference.encodings, precision)
     if parity.objection:
         raise EncoderError(
-            f"engine {engine.name} is refused for '{expected.recipe.name}': against {expected.reference} its "
-            f"{parity.objection}; take engine auto, or a higher precision"
+            f"engine {ours.engine} is refused for '{recipe.name}': against {reference.engine} its {parity.objection}; "
+            "take engine auto, or a higher precision"
         )
     return parity
 

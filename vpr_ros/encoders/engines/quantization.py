@@ -18,7 +18,7 @@ from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.engines.network_files import int8_name
 from vpr_ros.encoders.engines.onnx_runtime import OnnxRuntime
 from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu
-from vpr_ros.encoders.engines.parity import Parity, try_side_by_side
+from vpr_ros.encoders.engines.parity import Parity, Trial
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.preprocessing import Preprocessing
 from vpr_ros.encoders.weights import ExportedNetwork
@@ -61,6 +61,7 @@ def quantize(
         raise EncoderError(f"there is no folder '{out}' to write into; make it first")
     inputs = _inputs(network, images)
     ranges, held_out = inputs[::2], inputs[1::2]
+    reference = Trial.of(OnnxRuntime(network.path, output=network.output), held_out)
     os.environ.setdefault("NNCF_CI", "1")  # Read at import: NNCF else reports its use over the network.
     try:
         import nncf  # noqa: F401 - whether it is here
@@ -83,7 +84,8 @@ def quantize(
             except Exception as error:  # NNCF raises what its parts raise.
                 raise EncoderError(f"NNCF can't quantize '{network.path}': {first_line(error)}") from error
             onnx.save_model(int8, unfinished)
-            parity = _parity(unfinished, network, held_out)
+            ours = Trial.of(OpenVinoCpu(unfinished, "int8", output=network.output), held_out)
+            parity = Parity.between(ours.encodings, reference.encodings, "int8")
             objection = parity.objection
             on_step(f"{len(left)} of {len(model.graph.node)} operations left in fp32: {objection or 'passes'}")
             if not objection:
@@ -142,9 +144,3 @@ def _kind(node: NodeProto) -> str:
         return kind
     groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
     return "DepthwiseConv" if groups > 1 else kind
-
-
-def _parity(path: Path, network: ExportedNetwork, inputs: Sequence[NDArray[np.float32]]) -> Parity:
-    engines = (OpenVinoCpu(path, "int8", output=network.output), OnnxRuntime(network.path, output=network.output))
-    ours, reference = try_side_by_side(engines, inputs)
-    return Parity.between(ours.encodings, reference.encodings, "int8")

@@ -21,7 +21,7 @@ from vpr_ros.encoders.engines.onnx_runtime import (
     why_no_onnxruntime,
 )
 from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu, why_no_bf16, why_no_openvino
-from vpr_ros.encoders.engines.parity import Expected, refuse_difference
+from vpr_ros.encoders.engines.parity import Trial, probe_inputs, refuse_difference
 from vpr_ros.encoders.engines.racing import agreement_key, open_faster
 from vpr_ros.encoders.engines.switching import SwitchingEngine
 from vpr_ros.encoders.errors import EncoderError
@@ -185,23 +185,25 @@ def _on_openvino(files: NetworkFiles, precision: Precision, threads: int | None)
 
 
 def _on_openvino_checked_once(files: NetworkFiles, precision: Precision, threads: int | None) -> tuple[Recipe, Engine]:
-    """Open it, compared with ONNX Runtime where that was not done before; without ONNX Runtime a line says so."""
+    """Open it, compared with ONNX Runtime where that was not done before; without ONNX Runtime a line says so.
+
+    For the comparison it goes before the reference comes, as in a race.
+    """
     cache = EngineCache()
     key = agreement_key("openvino", "onnxruntime", files.exported(), threads or default_threads())
-    if cache.get(key) == _PASSED:
-        return _on_openvino_unchecked(files, precision, threads)
-    try:
-        recipe, reference = _on_onnxruntime(files, "fp32", threads)
-    except EncoderError as error:
-        opened = _on_openvino_unchecked(files, precision, threads)
-        _LOG.warning("engine openvino runs without a comparison: %s", error)
-        return opened
-    expected = Expected.by(reference, recipe)
-    del reference
-    recipe, engine = _on_openvino_unchecked(files, precision, threads)
-    refuse_difference(engine, expected, precision)
-    cache.put(key, _PASSED)
-    return recipe, engine
+    if cache.get(key) != _PASSED:
+        recipe, engine = _on_openvino_unchecked(files, precision, threads)
+        ours = Trial.of(engine, probe_inputs(recipe))
+        del engine
+        try:
+            _, reference = _on_onnxruntime(files, "fp32", threads)
+        except EncoderError as error:
+            _LOG.warning("engine openvino runs without a comparison: %s", error)
+        else:
+            refuse_difference(ours, Trial.of(reference, probe_inputs(recipe)), precision, recipe)
+            cache.put(key, _PASSED)
+            del reference
+    return _on_openvino_unchecked(files, precision, threads)
 
 
 def _on_torch_cpu(files: NetworkFiles, _: Precision, threads: int | None) -> tuple[Recipe, Engine]:
@@ -248,20 +250,20 @@ def _checked(
 ) -> tuple[Recipe, Engine]:
     """Return an engine that computes what the reference does."""
     try:
-        expected = _expected(files, threads)
+        recipe, expected = _expected(files, threads)
     except EncoderError:
         open_it()  # Where it can't start either, that is what the user is told.
         raise
     engine = open_it()
-    refuse_difference(engine, expected, precision)
-    return expected.recipe, engine
+    refuse_difference(Trial.of(engine, probe_inputs(recipe)), expected, precision, recipe)
+    return recipe, engine
 
 
-def _expected(files: NetworkFiles, threads: int | None) -> Expected:
+def _expected(files: NetworkFiles, threads: int | None) -> tuple[Recipe, Trial]:
     """Run the reference: ONNX Runtime on the processor, else torch there."""
     opener = _on_torch_cpu if files.onnx is None else _on_onnxruntime
     recipe, reference = opener(files, "fp32", threads)
-    return Expected.by(reference, recipe)
+    return recipe, Trial.of(reference, probe_inputs(recipe))
 
 
 def _why_no_torch() -> str:
@@ -289,8 +291,9 @@ def _why_no_tensorrt() -> str:
 
 
 def _why_no_provider(provider: str) -> str:
-    if provider in offered_providers():
-        return _why_no_gpu()
+    # The GPU first: asking for the providers imports ONNX Runtime, 20 MB that OpenVINO does not need.
+    if (reason := _why_no_gpu()) or provider in offered_providers():
+        return reason
     return f"this onnxruntime has no {provider}; 'pip install onnxruntime-gpu' in place of onnxruntime"
 
 
