@@ -25,6 +25,8 @@ recipes = st.builds(
     weights_sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
     licence=st.text(),
     channel_order=st.sampled_from(["rgb", "bgr"]),
+    antialias=st.booleans(),
+    resized=st.none() | st.tuples(st.integers(4000, 5000), st.integers(4000, 5000)),
 )
 
 
@@ -44,6 +46,7 @@ def test_a_recipe_comes_back_from_json_equal(recipe):
         ({"std": (0.1, 0.0, 0.1)}, "std"),
         ({"mean": (float("nan"), 0.0, 0.0)}, "mean"),
         ({"weights_sha256": "AB" * 32}, "lower-case"),
+        ({"resized": (319, 400)}, r"resized \[319, 400\] and takes the middle 320 x 240"),
     ],
 )
 def test_a_value_no_encoder_can_have_is_refused_by_name(change, word):
@@ -52,12 +55,21 @@ def test_a_value_no_encoder_can_have_is_refused_by_name(change, word):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"colour": "red"}, {"height": "320"}, {"mean": [0.5, 0.5]}, {"interpolation": "nearest"}],
-    ids=["unknown key", "wrong type", "two means", "unknown word"],
+    ("change", "said"),
+    [
+        ({"colour": "red"}, "recipe does not fit.*colour"),
+        ({"height": "320"}, "recipe has height '320', expected a whole number"),
+        ({"mean": [0.5, 0.5]}, r"recipe has mean \[0.5, 0.5\], expected three numbers"),
+        ({"mean": "grey"}, "recipe has mean 'grey', expected three numbers"),
+        ({"interpolation": "nearest"}, "recipe has interpolation 'nearest', expected one of bilinear, bicubic"),
+        ({"antialias": "no"}, "recipe has antialias 'no', expected true or false"),
+        ({"resized": [256]}, r"recipe has resized \[256\], expected two whole numbers"),
+        ({"resized": "256"}, "recipe has resized '256', expected two whole numbers"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_json_that_is_no_recipe_is_refused(change):
-    with pytest.raises(VprError, match="recipe"):
+def test_json_that_is_no_recipe_is_refused(change, said):
+    with pytest.raises(VprError, match=said):
         Recipe.from_json(json.dumps(json.loads(RECIPE.to_json()) | change))
 
 
@@ -68,6 +80,12 @@ def test_a_missing_key_is_named():
         Recipe.from_json(json.dumps(values))
 
 
+def test_a_recipe_of_before_there_was_a_choice_is_antialiased_and_whole():
+    values = json.loads(RECIPE.to_json())
+    del values["antialias"], values["resized"]
+    assert Recipe.from_json(json.dumps(values)) == RECIPE
+
+
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{"])
 def test_a_text_that_is_no_json_object_is_refused(text):
     with pytest.raises(VprError, match="recipe"):
@@ -76,3 +94,7 @@ def test_a_text_that_is_no_json_object_is_refused(text):
 
 def test_a_recipe_says_itself_in_one_line():
     assert str(RECIPE) == "net: 512-D from 240 x 320 BGR, bilinear; weights abababababab, MIT"
+    assert str(replace(RECIPE, antialias=False, resized=(480, 640))) == (
+        "net: 512-D from 240 x 320 BGR, the middle of 640 x 480, bilinear without antialiasing; "
+        "weights abababababab, MIT"
+    )

@@ -1,5 +1,7 @@
 """The network's input equals the authors', which PIL and torchvision make."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,12 @@ interpolations = st.sampled_from(["bilinear", "bicubic"])
 
 def recipe(interpolation="bicubic", channel_order="rgb"):
     return Recipe("test", 320, 320, interpolation, MEAN, STD, 8, "0" * 64, "none", channel_order)
+
+
+def torch_of(values):
+    import torch
+
+    return torch.from_numpy(values)
 
 
 def cosine(a, b):
@@ -76,6 +84,38 @@ def test_a_resized_image_is_torchs_antialiased_one_where_nothing_is_rounded(offi
     np.testing.assert_allclose(resize(image, 320, 320, interpolation), theirs[0].clip(0, 255), atol=0.01)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_without_antialiasing_it_is_torchs_resize_of_tensors(office, size, interpolation):
+    torch = pytest.importorskip("torch")
+    image = of_size(office[0], size)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(image).permute(2, 0, 1)[None].double(), (320, 300), mode=interpolation, antialias=False
+    )
+
+    np.testing.assert_allclose(resize(image, 320, 300, interpolation, antialias=False), theirs[0], atol=0.01)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize(
+    ("resized", "taken"), [((256, 341), (224, 224)), ((480, 640), (476, 630)), ((33, 40), (32, 39))]
+)
+def test_the_middle_of_the_resized_image_is_what_torchvision_cuts(office, resized, taken, antialias):
+    try:
+        from torchvision.transforms import functional
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"torchvision does not load: {error}")
+    height, width = taken
+    cut = replace(recipe("bilinear"), height=height, width=width, resized=resized, antialias=antialias)
+    whole = replace(cut, height=resized[0], width=resized[1], resized=None)
+
+    ours = Preprocessing(cut).apply(office[0])
+
+    assert ours.flags.c_contiguous
+    theirs = functional.center_crop(torch_of(Preprocessing(whole).apply(office[0])), list(taken))
+    np.testing.assert_array_equal(ours, theirs.numpy())
+
+
 def test_a_resize_without_antialiasing_would_fail_the_same_test(office):
     """The bound has teeth: OpenCV's resize, which does not antialias, is outside it."""
     import cv2
@@ -87,9 +127,11 @@ def test_a_resize_without_antialiasing_would_fail_the_same_test(office):
 
 
 @settings(max_examples=60, deadline=None)
-@given(lengths, lengths, interpolations)
-def test_the_weights_of_each_output_sum_to_one_and_the_blocks_cover_all_outputs(inputs, outputs, interpolation):
-    blocks = banded_filter(inputs, outputs, interpolation)
+@given(lengths, lengths, interpolations, st.booleans())
+def test_the_weights_of_each_output_sum_to_one_and_the_blocks_cover_all_outputs(
+    inputs, outputs, interpolation, antialias
+):
+    blocks = banded_filter(inputs, outputs, interpolation, antialias)
 
     assert [i for block in blocks for i in range(outputs)[block.target]] == list(range(outputs))
     for block in blocks:
@@ -105,11 +147,12 @@ def test_a_constant_image_stays_constant(rows, columns, level, interpolation):
 
 
 @settings(max_examples=30, deadline=None)
-@given(lengths, lengths, interpolations)
-def test_mirroring_the_image_mirrors_the_result(rows, columns, interpolation):
+@given(lengths, lengths, interpolations, st.booleans())
+def test_mirroring_the_image_mirrors_the_result(rows, columns, interpolation, antialias):
     image = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
-    mirrored = resize(image[::-1, ::-1], 24, 33, interpolation)
-    np.testing.assert_allclose(mirrored[:, ::-1, ::-1], resize(image, 24, 33, interpolation), atol=1e-2)
+    ours = resize(image, 24, 33, interpolation, antialias=antialias)
+    mirrored = resize(image[::-1, ::-1], 24, 33, interpolation, antialias=antialias)
+    np.testing.assert_allclose(mirrored[:, ::-1, ::-1], ours, atol=1e-2)
 
 
 def test_bicubic_never_leaves_the_range_of_grey_levels():

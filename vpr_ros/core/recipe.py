@@ -30,7 +30,7 @@ class Recipe:
         name: Registered name, such as ``gem-lite``.
         height: Input height in pixels.
         width: Input width in pixels.
-        interpolation: Of the resize to the input size; always antialiased, as PIL does it.
+        interpolation: Of the resize.
         mean: Per channel, in units of [0, 1], in the order of ``channel_order``.
         std: Per channel, in units of [0, 1], in the order of ``channel_order``.
         dim: Length of the global descriptor.
@@ -38,6 +38,10 @@ class Recipe:
             export of the same weights keeps a map usable.
         licence: SPDX identifier of the weights, or a sentence where there is none.
         channel_order: What the network was trained on. Images are RGB inside the house.
+        antialias: Whether the resize averages over what it drops, as PIL does; else it samples, as torch did with
+            tensors before torchvision 0.17.
+        resized: Rows and columns in pixels that the whole image is brought to, of which the middle, height x width, is
+            the input; None where that is the whole.
 
     Raises:
         RecipeError: A value that no encoder can have.
@@ -53,6 +57,8 @@ class Recipe:
     weights_sha256: str
     licence: str
     channel_order: ChannelOrder = "rgb"
+    antialias: bool = True
+    resized: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Check the values once."""
@@ -62,6 +68,11 @@ class Recipe:
             raise RecipeError(
                 f"recipe '{self.name}' has height {self.height}, width {self.width}, dim {self.dim}; "
                 "expected all at least 1"
+            )
+        if self.resized is not None and (self.resized[0] < self.height or self.resized[1] < self.width):
+            raise RecipeError(
+                f"recipe '{self.name}' has resized {list(self.resized)} and takes the middle {self.height} x "
+                f"{self.width} of it, expected at least that many rows and columns"
             )
         self._check_choices()
         self._check_normalisation()
@@ -88,9 +99,11 @@ class Recipe:
 
     def __str__(self) -> str:
         """Return one line for people."""
+        cut = "" if self.resized is None else f", the middle of {self.resized[1]} x {self.resized[0]}"
+        sampled = "" if self.antialias else " without antialiasing"
         return (
-            f"{self.name}: {self.dim}-D from {self.width} x {self.height} {self.channel_order.upper()}, "
-            f"{self.interpolation}; weights {self.weights_sha256[:12]}, {self.licence}"
+            f"{self.name}: {self.dim}-D from {self.width} x {self.height} {self.channel_order.upper()}{cut}, "
+            f"{self.interpolation}{sampled}; weights {self.weights_sha256[:12]}, {self.licence}"
         )
 
     def to_json(self) -> str:
@@ -121,12 +134,13 @@ class Recipe:
 
         if not isinstance(values, dict):
             raise RecipeError(f"recipe is a {type(values).__name__}, expected a mapping of names to values")
+        tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         try:
-            return dacite.from_dict(cls, values, dacite.Config(strict=True, cast=[tuple]))
+            return dacite.from_dict(cls, tuples, dacite.Config(strict=True))
         except dacite.WrongTypeError as error:
-            raise RecipeError(
-                f"recipe has {error.field_path} {error.value!r}, expected {_told(error.field_type)}"
-            ) from error
+            # What the error holds of a tuple is filled up, or no value at all.
+            seen = values.get(error.field_path, error.value)
+            raise RecipeError(f"recipe has {error.field_path} {seen!r}, expected {_told(error.field_type)}") from error
         except (dacite.DaciteError, TypeError) as error:
             raise RecipeError(f"recipe does not fit: {error}") from error
 
@@ -135,5 +149,5 @@ def _told(expected: object) -> str:
     """Return what people call a type of a recipe's value."""
     if get_origin(expected) is Literal:
         return f"one of {', '.join(map(str, get_args(expected)))}"
-    names: dict[object, str] = {tuple: "three numbers", int: "a whole number", str: "text"}
-    return names[get_origin(expected) or expected]
+    names: dict[object, str] = {tuple: "three numbers", int: "a whole number", str: "text", bool: "true or false"}
+    return names.get(get_origin(expected) or expected, "two whole numbers, rows and columns")

@@ -1,7 +1,7 @@
-"""From an RGB image of any size to a network's input, as PIL's antialiased resize makes it, without PIL or torch.
+"""From an RGB image of any size to a network's input, as PIL's or torch's resize makes it, without either.
 
-PIL's resize is a separable filter: each output row is a weighted mean of a few neighbouring input rows, each output
-column one of columns. Both passes are products with a banded matrix; the band is cut into blocks small enough that
+A resize is a separable filter: each output row is a weighted mean of a few neighbouring input rows, each output column
+one of columns. Both passes are products with a banded matrix; the band is cut into blocks small enough that
 hardly any zero is multiplied and large enough that BLAS does the work.
 """
 
@@ -21,8 +21,9 @@ from vpr_ros.encoders.errors import EncoderError
 
 # Half width of the filters in input pixels at scale 1 (Pillow, Resample.c).
 _SUPPORT: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
-# Pillow's and torch's antialiased bicubic; cv2 and torch without antialiasing use -0.75.
+# Pillow's and torch's antialiased bicubic, and torch's (and OpenCV's) without antialiasing.
 _CUBIC_A = -0.5
+_SAMPLING_CUBIC_A = -0.75
 # Outputs a block. From 640 x 480 to 320 x 320, 8 is the fastest of 8 to 320, and its products are so small, to 1920 x
 # 1080, that BLAS stays on one thread: BLAS threads keep spinning after their work and would slow the network that runs
 # next. Nodes and commands give BLAS one thread from the start.
@@ -49,32 +50,46 @@ class Preprocessing:
             EncoderError: The image has another shape or type; names both.
         """
         _check_image(image)
-        planes = resize(image, self._recipe.height, self._recipe.width, self._recipe.interpolation)
-        if self._recipe.channel_order == "bgr":
-            planes = np.ascontiguousarray(planes[::-1])
+        recipe = self._recipe
+        rows, columns = recipe.resized or (recipe.height, recipe.width)
+        planes = resize(image, rows, columns, recipe.interpolation, antialias=recipe.antialias)
+        if recipe.resized is not None:
+            # Halves go to the even number, as torchvision's CenterCrop rounds them.
+            top, left = round((rows - recipe.height) / 2), round((columns - recipe.width) / 2)
+            planes = planes[:, top : top + recipe.height, left : left + recipe.width]
+        if recipe.channel_order == "bgr":
+            planes = planes[::-1]
+        planes = np.ascontiguousarray(planes)
         planes *= self._scale
         planes += self._offset
         return planes[np.newaxis]
 
 
 def resize(
-    image: NDArray[np.uint8], height: int, width: int, interpolation: Interpolation = "bilinear"
+    image: NDArray[np.uint8],
+    height: int,
+    width: int,
+    interpolation: Interpolation = "bilinear",
+    *,
+    antialias: bool = True,
 ) -> NDArray[np.float32]:
-    """Return the image resized with antialiasing, as planes (3, height, width) of grey levels in [0, 255].
+    """Return the image resized, as planes (3, height, width) of grey levels.
 
-    Equals PIL's ``Image.resize`` to its rounding (PIL rounds to whole grey levels after each of its two passes).
+    Equals with antialiasing PIL's ``Image.resize`` to its rounding (PIL rounds to whole grey levels after each of its
+    two passes), and without it ``torch.nn.functional.interpolate`` of tensors of floats, where bicubic may leave
+    [0, 255].
     """
     rows, columns = image.shape[:2]
     planes = np.empty((3, rows, columns), dtype=np.uint8)
     cv2.split(image, list(planes))
     tall = np.empty((3, height, columns), dtype=np.float32)
-    for block in banded_filter(rows, height, interpolation):
+    for block in banded_filter(rows, height, interpolation, antialias):
         np.matmul(block.weights, planes[:, block.source].astype(np.float32), out=tall[:, block.target])
     lines = tall.reshape(-1, columns)  # Two axes: three products at a time go by a slower way.
     resized = np.empty((3 * height, width), dtype=np.float32)
-    for block in banded_filter(columns, width, interpolation):
+    for block in banded_filter(columns, width, interpolation, antialias):
         np.matmul(lines[:, block.source], block.weights.T, out=resized[:, block.target])
-    if interpolation == "bicubic":  # Its negative lobes overshoot, where uint8 would clip.
+    if interpolation == "bicubic" and antialias:  # Its negative lobes overshoot, where PIL's uint8 clips.
         np.clip(resized, 0, 255, out=resized)
     return resized.reshape(3, height, width)
 
@@ -95,16 +110,19 @@ class FilterBlock:
 
 
 @lru_cache(maxsize=64)
-def banded_filter(inputs: int, outputs: int, interpolation: Interpolation) -> tuple[FilterBlock, ...]:
-    """Return the antialiased filter from ``inputs`` to ``outputs`` samples, in blocks that cover all outputs in order.
+def banded_filter(
+    inputs: int, outputs: int, interpolation: Interpolation, antialias: bool = True
+) -> tuple[FilterBlock, ...]:
+    """Return the filter from ``inputs`` to ``outputs`` samples, in blocks that cover all outputs in order.
 
-    Pillow's ``precompute_coeffs``: output i is centred at (i + 0.5) * scale and weighs the input x by the filter at
-    (x + 0.5 - centre) / max(scale, 1), normalised over the inputs that exist.
+    Output i is centred at (i + 0.5) * scale. With antialiasing, Pillow's ``precompute_coeffs``, it weighs the input x
+    by the filter at (x + 0.5 - centre) / max(scale, 1), normalised over the inputs that exist; without, as torch does,
+    by the filter at x + 0.5 - centre, and beyond the border the last input stands for those that don't.
     """
-    return tuple(_blocks(inputs, outputs, interpolation))
+    return tuple((_averaging if antialias else _sampling)(inputs, outputs, interpolation))
 
 
-def _blocks(inputs: int, outputs: int, interpolation: Interpolation) -> Iterator[FilterBlock]:
+def _averaging(inputs: int, outputs: int, interpolation: Interpolation) -> Iterator[FilterBlock]:
     scale = inputs / outputs
     stretch = max(scale, 1.0)
     reach = _SUPPORT[interpolation] * stretch
@@ -113,7 +131,7 @@ def _blocks(inputs: int, outputs: int, interpolation: Interpolation) -> Iterator
         first = np.maximum((centres - reach + 0.5).astype(int), 0)
         last = np.minimum((centres + reach + 0.5).astype(int), inputs)
         positions = np.arange(first[0], last[-1])
-        weights = _filter((positions + 0.5 - centres[:, np.newaxis]) / stretch, interpolation)
+        weights = _filter((positions + 0.5 - centres[:, np.newaxis]) / stretch, interpolation, _CUBIC_A)
         weights[(positions < first[:, np.newaxis]) | (positions >= last[:, np.newaxis])] = 0
         weights /= weights.sum(axis=1, keepdims=True)
         yield FilterBlock(
@@ -121,12 +139,27 @@ def _blocks(inputs: int, outputs: int, interpolation: Interpolation) -> Iterator
         )
 
 
-def _filter(distance: NDArray[np.float64], interpolation: Interpolation) -> NDArray[np.float64]:
+def _sampling(inputs: int, outputs: int, interpolation: Interpolation) -> Iterator[FilterBlock]:
+    reach = int(_SUPPORT[interpolation])
+    for start in range(0, outputs, _BLOCK):
+        centres = (np.arange(start, min(start + _BLOCK, outputs)) + 0.5) * (inputs / outputs)
+        taps = np.floor(centres - 0.5).astype(int)[:, np.newaxis] + np.arange(1 - reach, 1 + reach)
+        of_taps = _filter(taps + 0.5 - centres[:, np.newaxis], interpolation, _SAMPLING_CUBIC_A)
+        taps = taps.clip(0, inputs - 1)
+        first = int(taps[0, 0])
+        weights = np.zeros((len(centres), int(taps[-1, -1]) + 1 - first))
+        np.add.at(weights, (np.arange(len(centres))[:, np.newaxis], taps - first), of_taps)
+        yield FilterBlock(
+            slice(start, start + len(centres)), slice(first, first + weights.shape[1]), weights.astype(np.float32)
+        )
+
+
+def _filter(distance: NDArray[np.float64], interpolation: Interpolation, cubic_a: float) -> NDArray[np.float64]:
     x = np.abs(distance)
     weights: NDArray[np.float64] = np.maximum(1 - x, 0)
     if interpolation == "bicubic":
-        near = ((_CUBIC_A + 2) * x - (_CUBIC_A + 3)) * x * x + 1
-        far = (((x - 5) * x + 8) * x - 4) * _CUBIC_A
+        near = ((cubic_a + 2) * x - (cubic_a + 3)) * x * x + 1
+        far = (((x - 5) * x + 8) * x - 4) * cubic_a
         weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     return weights
 
