@@ -104,6 +104,15 @@ def test_an_engine_finds_the_ten_neighbours_that_torch_finds_in_their_order(name
     np.testing.assert_allclose(found, -np.sort(-similarities)[:10], atol=tie)
 
 
+@pytest.mark.skipif("openvino:bf16" not in ENGINES, reason="this processor does not compute in bf16")
+def test_bf16_rounds_where_fp32_does_not(user_weights, office):
+    half, full, reference = (
+        open_encoder("mixvpr-128", engine).encode(office[0]).descriptor
+        for engine in ("openvino:bf16", "openvino", "onnxruntime")
+    )
+    assert np.abs(full - reference).max() < 1e-5 < np.abs(half - reference).max()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_encoding_stays_what_it_was_when_the_next_image_comes(name, engine, office):
     encoder = open_or_skip(name, engine)

@@ -2,7 +2,10 @@
 
 import shutil
 
+import cv2
+import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("nncf")
 pytest.importorskip("openvino")
@@ -36,6 +39,79 @@ def test_int8_passes_on_images_it_has_not_seen_or_is_refused_with_the_figure(own
     assert made == int8_name(own)
     assert made.stat().st_size < 0.6 * own.stat().st_size
     assert open_encoder(str(own), "openvino:int8").recipe == open_encoder(str(own), "onnxruntime").recipe
+
+
+def mean_colour(folder, first_weights, *, in_half=False):
+    """Write a network of two 1 x 1 convolutions whose descriptor is the mean colour, and return its path."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    stored = {"first": first_weights, "second": np.eye(3, len(first_weights))}
+    dtype, suffix = (np.float16, "_half") if in_half else (np.float32, "")
+    weights = [
+        numpy_helper.from_array(np.array(values, dtype).reshape(*np.shape(values), 1, 1), name + suffix)
+        for name, values in stored.items()
+    ]
+    widened = [helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT) for name in stored]
+    nodes = [
+        *(widened if in_half else ()),
+        helper.make_node("Conv", ["image", "first"], ["a"]),
+        helper.make_node("Conv", ["a", "second"], ["b"]),
+        helper.make_node("GlobalAveragePool", ["b"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("LpNormalization", ["flat"], ["descriptor"], axis=1, p=2),
+    ]
+    image = helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 32, 32])
+    output = helper.make_tensor_value_info("descriptor", onnx.TensorProto.FLOAT, [1, 3])
+    graph = helper.make_graph(nodes, "colour", [image], [output], weights)
+    path = folder / "colour.onnx"
+    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    recipe = {"name": "colour", "height": 32, "width": 32, "interpolation": "bilinear", "dim": 3, "licence": "none"}
+    recipe |= {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
+    path.with_suffix(".yaml").write_text(yaml.safe_dump({"recipe": recipe}))
+    return path
+
+
+def coloured(folder, *ranges):
+    """Write 32 images of one colour each, drawn in turns from these ranges of grey levels, and return the folder."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(32):
+        colour = rng.uniform(*ranges[index % len(ranges)], 3)
+        cv2.imwrite(str(folder / f"{index:02}.png"), np.full((32, 32, 3), colour, np.uint8))
+    return folder
+
+
+PLAIN = np.eye(3)
+
+
+@pytest.mark.parametrize("in_half", [False, True], ids=["in-float", "stored-in-half"])
+def test_int8_that_computes_the_same_is_written(tmp_path, in_half):
+    path = mean_colour(tmp_path, PLAIN, in_half=in_half)
+
+    made = quantize_encoder(str(path), coloured(tmp_path / "images", (205, 255)), tmp_path)
+
+    assert made == int8_name(path)
+    image = np.full((32, 32, 3), (250, 230, 210), np.uint8)
+    ours, reference = (open_encoder(str(path), engine).encode(image) for engine in ("openvino:int8", "onnxruntime"))
+    assert ours.descriptor @ reference.descriptor > 0.99
+    assert np.abs(ours.descriptor - reference.descriptor).max() > 1e-6
+
+
+def test_int8_that_loses_what_is_small_beside_something_large_is_refused_with_the_figure(tmp_path):
+    large_beside = [*PLAIN, (1000, 1000, 1000)]
+
+    with pytest.raises(EncoderError, match=r"int8 is refused for 'colour': on 16 images .* cosine of .*0\.99"):
+        quantize_encoder(str(mean_colour(tmp_path, large_beside)), coloured(tmp_path / "images", (100, 255)), tmp_path)
+    assert list(tmp_path.glob("*int8*")) == []
+
+
+def test_the_images_that_give_the_ranges_are_not_those_it_is_compared_on(tmp_path):
+    """Ranges of the dark ones cut off what the bright ones hold."""
+    with pytest.raises(EncoderError, match="int8 is refused for 'colour'"):
+        quantize_encoder(
+            str(mean_colour(tmp_path, PLAIN)), coloured(tmp_path / "images", (40, 50), (25, 255)), tmp_path
+        )
 
 
 def test_too_few_images_are_refused_and_a_broken_one_is_left_out(own, tmp_path, images, caplog):

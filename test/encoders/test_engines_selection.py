@@ -103,6 +103,51 @@ def test_a_remembered_winner_that_fails_leaves_the_other_and_a_line(network, tmp
     assert [r.getMessage() for r in caplog.records] == ["engine openvino is passed over: it is broken today"]
 
 
+class Turned:
+    """An engine that gives what the real one does with the signs turned: no arithmetic of this machine does that."""
+
+    def __init__(self, engine):
+        self._engine, self.name = engine, "openvino"
+
+    def run(self, network_input):
+        encoding = self._engine.run(network_input)
+        return replace(encoding, descriptor=-encoding.descriptor)
+
+
+def test_an_engine_that_computes_something_else_loses_the_race_and_the_next_start_races_again(
+    network, tmp_path, caplog
+):
+    openers = {
+        "onnxruntime": lambda: OnnxRuntime(network.path),
+        "openvino": lambda: Turned(OnnxRuntime(network.path)),
+    }
+
+    assert open_faster(openers, network, None, EngineCache(tmp_path)).name == "onnxruntime"
+    (record,) = caplog.records
+    assert "openvino is passed over: against onnxruntime its descriptors reach a cosine of -1.00000" in record.message
+    assert list(tmp_path.iterdir()) == []
+
+
+@has_openvino
+@pytest.mark.parametrize("engine", ["openvino:bf16", "onnxruntime_cuda", "onnxruntime_tensorrt:fp16"])
+def test_an_engine_that_is_compared_each_time_and_computes_something_else_is_refused(monkeypatch, engine):
+    stand_in = lambda path, *_, **__: Turned(OnnxRuntime(path))  # noqa: E731
+    monkeypatch.setattr(selection, "OpenVinoCpu", stand_in)
+    monkeypatch.setitem(selection.KINDS, engine, replace(selection.KINDS[engine], why_not=str))
+    if engine.startswith("onnxruntime"):
+        real = OnnxRuntime
+        monkeypatch.setattr(
+            selection,
+            "OnnxRuntime",
+            lambda path, *, providers=(), name="", **options: (
+                Turned(real(path, **options)) if providers else real(path, **options)
+            ),
+        )
+
+    with pytest.raises(EncoderError, match=r"is refused for 'gem-lite'.*cosine of -1\.00000, expected at least 0\.9"):
+        open_encoder("gem-lite", engine)
+
+
 @has_openvino
 def test_without_onnx_runtime_auto_takes_openvino(monkeypatch):
     monkeypatch.setattr("vpr_ros.encoders.engines.onnx_runtime.find_spec", lambda name: None)

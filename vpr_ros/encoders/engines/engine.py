@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
+from vpr_ros.encoders.errors import EncoderError
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 # Lines in which OpenVINO says where in its sources it failed; the cause comes behind them.
@@ -32,6 +33,25 @@ class Engine(Protocol):
         Raises:
             EncoderError: The runtime failed; carries its words.
         """
+
+
+def encoding_of(descriptor: NDArray[np.float32], feature_map: NDArray[np.float32] | None) -> Encoding:
+    """Return what a network gave for one image: the only row of each output.
+
+    Raises:
+        EncoderError: An output has another type, other axes, or not one row; says which, and what is expected.
+    """
+    outputs = {
+        "descriptor": (descriptor, 2, "(1, dim)"),
+        "feature map": (feature_map, 4, "(1, channels, rows, columns)"),
+    }
+    for output, (values, axes, shape) in outputs.items():
+        if values is not None and (values.dtype != np.float32 or values.ndim != axes or len(values) != 1):
+            raise EncoderError(
+                f"the network gave a {output} of shape {values.shape} and type {values.dtype}, expected {shape} and "
+                "float32; export it for one image"
+            )
+    return Encoding(descriptor[0], None if feature_map is None else feature_map[0])
 
 
 def spelled(engine: str, precision: Precision) -> str:

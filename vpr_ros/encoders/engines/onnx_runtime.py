@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.engines.engine import first_line, in_one_line
+from vpr_ros.encoders.engines.engine import encoding_of, first_line, in_one_line
 from vpr_ros.encoders.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class OnnxRuntime:
             descriptor, *rest = self._session.run(self._outputs, {self._input: network_input})
         except Exception as error:  # ONNX Runtime's exceptions share no class of their own.
             raise EncoderError(f"ONNX Runtime failed: {in_one_line(error)}") from error
-        return Encoding(descriptor[0], rest[0][0] if rest else None)
+        return encoding_of(descriptor, rest[0] if rest else None)
 
 
 def default_threads() -> int:

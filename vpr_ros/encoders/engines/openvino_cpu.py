@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.engines.engine import Precision, first_line, in_one_line, spelled
+from vpr_ros.encoders.engines.engine import Precision, encoding_of, first_line, in_one_line, spelled
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, default_threads
 from vpr_ros.encoders.engines.winograd import use_winograd
 from vpr_ros.encoders.errors import EncoderError
@@ -88,8 +88,8 @@ class OpenVinoCpu:
         except Exception as error:  # As above.
             raise EncoderError(f"OpenVINO failed: {in_one_line(error)}") from error
         # Copies: the tensors are the request's own and hold the next image's values soon.
-        descriptor, *rest = (self._request.get_tensor(port).data[0].copy() for port in self._outputs)
-        return Encoding(descriptor, rest[0] if rest else None)
+        descriptor, *rest = (self._request.get_tensor(port).data.copy() for port in self._outputs)
+        return encoding_of(descriptor, rest[0] if rest else None)
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ _PROBES = 1 + _NEIGHBOURS + 1
 # Cells a side of the made-up pictures' layers with their weight, coarse to fine as in photographs.
 _LAYERS = ((3, 1.0), (6, 0.7), (12, 0.5), (40, 0.35), (100, 0.2))
 _PICTURE = 256  # pixels a side
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ class Trial:
     encodings: tuple[Encoding, ...]
     least_ms: float
 
+    @property
+    def is_sound(self) -> bool:
+        """Return whether all descriptors are finite and have a direction."""
+        return all(0 < np.linalg.norm(encoding.descriptor) < np.inf for encoding in self.encodings)
+
     @classmethod
     def of(cls, engine: Engine, inputs: Iterable[NDArray[np.float32]]) -> Trial:
         """Run an engine on each input; there is one at least.
@@ -102,8 +108,13 @@ def refuse_difference(ours: Trial, reference: Trial, precision: Precision, recip
     """Compare what an engine gave for the probes with what the reference gave, and return the figures.
 
     Raises:
-        EncoderError: It computes something else; says the figure.
+        EncoderError: It computes something else, and says the figure; or what the reference gave is no descriptor.
     """
+    if not reference.is_sound:
+        raise EncoderError(
+            f"'{recipe.name}' gives NaN, infinite values or only zeros on {reference.engine}, expected a descriptor; "
+            "check the weights with 'vpr_ros encoders'"
+        )
     parity = Parity.between(ours.encodings, reference.encodings, precision)
     if parity.objection:
         raise EncoderError(
@@ -140,7 +151,7 @@ def _picture(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def _unit_rows(encodings: Sequence[Encoding]) -> NDArray[np.float64]:
     rows = np.array([encoding.descriptor for encoding in encodings], dtype=np.float64)
-    unit: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
     return unit
 
 

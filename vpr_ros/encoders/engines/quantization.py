@@ -72,7 +72,7 @@ def quantize(
         ) from error
     # Not nncf.set_log_level: that sets the level of every handler on its logger, also of those it shares with others.
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    model = onnx.load_model(network.path)
+    model = _widened(onnx.load_model(network.path))
     target = int8_name(out / network.path.name)
     unfinished = target.with_suffix(".onnx.part")
     objection = ""
@@ -82,7 +82,10 @@ def quantize(
             try:
                 int8 = _quantized(model, ranges, left)
             except Exception as error:  # NNCF raises what its parts raise.
-                raise EncoderError(f"NNCF can't quantize '{network.path}': {first_line(error)}") from error
+                said = f"{type(error).__name__}: {first_line(error)}"
+                raise EncoderError(
+                    f"NNCF can't quantize '{network.path}': {said}; stay with fp32, or try another version of nncf"
+                ) from error
             onnx.save_model(int8, unfinished)
             ours = Trial.of(OpenVinoCpu(unfinished, "int8", output=network.output), held_out)
             parity = Parity.between(ours.encodings, reference.encodings, "int8")
@@ -100,6 +103,22 @@ def quantize(
         f"int8 is refused for '{network.recipe.name}': on {len(held_out)} images of '{images}' its {objection}; "
         "give more images like the robot's, or stay with fp32"
     )
+
+
+def _widened(model: ModelProto) -> ModelProto:
+    """Return the network with weights that are stored in half as float32: of those NNCF takes the ranges."""
+    from onnx import TensorProto, numpy_helper
+
+    graph = model.graph
+    halves = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] in halves]
+    for cast in casts:
+        values = numpy_helper.to_array(halves[cast.input[0]]).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(values, cast.output[0]))
+        graph.node.remove(cast)
+    for name in {cast.input[0] for cast in casts}:
+        graph.initializer.remove(halves[name])
+    return model
 
 
 def _quantized(model: ModelProto, ranges: Sequence[NDArray[np.float32]], left: Sequence[str]) -> ModelProto:

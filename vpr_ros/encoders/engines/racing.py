@@ -71,16 +71,20 @@ def _round(
     because it takes less than most, and the other's feature maps lie beside it.
     """
     trials: dict[str, Trial] = {}
+    failures: dict[str, EncoderError] = {}
     for name in reversed(tuple(openers)):
         try:
             trials[name] = Trial.of(openers[name](), islice(probe_inputs(network.recipe), most_inputs))
         except EncoderError as error:  # noqa: PERF203 - for two
-            _LOG.warning("engine %s is passed over: %s", name, error)
-    if len(trials) == len(openers):
-        candidate, reference = trials.values()
+            failures[name] = error
+    if not failures:
+        (name, candidate), (_, reference) = trials.items()
         if objection := Parity.between(candidate.encodings, reference.encodings, "fp32").objection:
-            _LOG.warning("engine %s is passed over: against %s its %s", candidate.engine, reference.engine, objection)
-            return {reference.engine: reference.least_ms}
+            del trials[name]
+            failures[name] = EncoderError(f"against {reference.engine} its {objection}")
+    # Where neither runs the network, or the reference gives nothing that is a descriptor, its first image says so.
+    if any(trial.is_sound for trial in trials.values()):
+        _say_passed_over(failures)
     return {name: trial.least_ms for name, trial in trials.items()}
 
 
@@ -97,10 +101,14 @@ def _open_working(openers: Mapping[str, Callable[[], Engine]]) -> Engine:
         except EncoderError as error:
             failures[name] = error
             continue
-        for passed_over, failure in failures.items():
-            _LOG.warning("engine %s is passed over: %s", passed_over, failure)
+        _say_passed_over(failures)
         return engine
     raise next(iter(failures.values()))
+
+
+def _say_passed_over(failures: Mapping[str, EncoderError]) -> None:
+    for name, failure in failures.items():
+        _LOG.warning("engine %s is passed over: %s", name, failure)
 
 
 def race_key(engines: tuple[str, ...], network: ExportedNetwork, threads: int) -> EngineKey:

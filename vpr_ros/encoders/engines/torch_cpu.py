@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.engines.engine import first_line
+from vpr_ros.encoders.engines.engine import encoding_of, first_line
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.networks import load_network
 
@@ -43,7 +43,7 @@ class TorchCpu:
         except RuntimeError as error:
             raise EncoderError(f"torch failed: {first_line(error)}") from error
         descriptor, feature_map = output if isinstance(output, tuple) else (output, None)
-        return Encoding(descriptor[0].numpy(), None if feature_map is None else feature_map[0].numpy())
+        return encoding_of(descriptor.numpy(), None if feature_map is None else feature_map.numpy())
 
 
 def open_checkpoint(name: str, checkpoint: Path, threads: int | None) -> tuple[Recipe, TorchCpu]:

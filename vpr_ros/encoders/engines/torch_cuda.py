@@ -77,12 +77,14 @@ class TorchCuda:
 
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(_WARM_UP):
-                once()
-        torch.cuda.current_stream().wait_stream(aside)
-        with torch.cuda.graph(self._graph):
-            return once()
+        # cuDNN would take TF32 for float32, which has ten bits less; what the graph holds is chosen here.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            with torch.cuda.stream(aside):
+                for _ in range(_WARM_UP):
+                    once()
+            torch.cuda.current_stream().wait_stream(aside)
+            with torch.cuda.graph(self._graph):
+                return once()
 
 
 def open_checkpoint_on_gpu(name: str, checkpoint: Path, precision: Precision) -> tuple[Recipe, TorchCuda]:
