@@ -90,6 +90,45 @@ def test_without_any_change_only_light_and_noise_remain():
     assert correlation > 0.97
 
 
+@pytest.mark.parametrize("what", ["rain", "occlusion"])
+def test_what_stands_or_falls_before_a_view_covers_a_part_of_it(what):
+    """Noise alone, which differs as well, moves no pixel this far."""
+    image = scene(2)
+
+    def covered(settings):
+        looks = [
+            [vary(image, each, np.random.default_rng(seed)).astype(int) for each in (settings, NOTHING)]
+            for seed in range(10)
+        ]
+        return np.mean([(np.abs(one - other) > 60).any(axis=2).mean() for one, other in looks])
+
+    assert 0.01 < covered(replace(NOTHING, **{what: 1.0})) < 0.5
+
+
+def stripe_in(settings, seed):
+    """Return where a level stripe begins, and how thick it is, near the left and the right edge of a varied view."""
+    image = np.full((120, 160, 3), 20, np.uint8)
+    image[40:80] = 150
+    varied = vary(image, settings, np.random.default_rng(seed)).mean(axis=2)
+    is_stripe = varied > (varied.min() + varied.max()) / 2
+    return is_stripe[:, (20, 139)].argmax(axis=0), is_stripe[:, (20, 139)].sum(axis=0)
+
+
+def largest_difference(settings, which):
+    return max(abs(int(np.diff(stripe_in(settings, seed)[which])[0])) for seed in range(10))
+
+
+def test_a_view_is_turned_and_its_corners_are_moved():
+    """A turn tilts a stripe and leaves it as thick at both ends; moved corners do not."""
+    begins, thick = 0, 1
+    turned, pulled = replace(NOTHING, rotation_deg=10), replace(NOTHING, homography=0.2)
+
+    assert largest_difference(NOTHING, begins) <= 1
+    assert largest_difference(turned, begins) > 10
+    assert largest_difference(turned, thick) <= 2
+    assert largest_difference(pulled, thick) > 5
+
+
 def test_a_share_out_of_range_is_named():
     with pytest.raises(TrainingError, match=r"views\.night is 1\.5"):
         replace(MILD, night=1.5)

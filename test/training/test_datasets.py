@@ -8,7 +8,7 @@ import pytest
 from made_up_places import scene, write_image
 
 from vpr_ros.scoring import PairLabel
-from vpr_ros.training.datasets.open_dataset import open_dataset
+from vpr_ros.training.datasets.open_dataset import open_dataset, places_of_one_image
 from vpr_ros.training.datasets.panorama_crop import Look, crop_panorama
 from vpr_ros.training.datasets.specs import (
     GsvCitiesSpec,
@@ -115,6 +115,14 @@ def test_one_image_a_place_is_one_clear_line_unless_it_is_meant_so(tmp_path):
     with pytest.raises(TrainingError, match=r"no two of 3 views.*self_supervised: true"):
         open_dataset(ManifestSpec(), tmp_path)
     assert len(open_dataset(ManifestSpec(self_supervised=True), tmp_path).table) == 3
+
+
+def test_places_of_one_image_are_counted_where_they_are_never_drawn(tmp_path):
+    rows = [f"{place}{view}.png,{place}" for place, views in {"a": 3, "b": 1, "c": 1}.items() for view in range(views)]
+    (tmp_path / "manifest.csv").write_text("path,place_id\n" + "\n".join(rows))
+
+    assert places_of_one_image(open_dataset(ManifestSpec(), tmp_path)) == 2
+    assert places_of_one_image(open_dataset(ManifestSpec(self_supervised=True), tmp_path)) == 0
 
 
 def test_photographs_are_each_a_place_of_their_own(photo_folders):
@@ -259,6 +267,7 @@ def test_the_simulated_robots_poses_say_which_views_are_one_place():
 def test_gsv_cities_finds_files_by_place_and_panorama(tmp_path):
     """A digit of the position differs between table and file name, as pandas' floats make it."""
     rows = ["place_id,year,month,northdeg,city_id,lat,lon,panoid"]
+    write_image(tmp_path / "Images" / "Bonn" / "cover.jpg", scene(0))  # is no view of a place
     for place in (7, 8):
         for view in range(4 if place == 7 else 2):
             panoid = f"Ab_c-{place}{view}"
@@ -280,6 +289,23 @@ def test_gsv_cities_finds_files_by_place_and_panorama(tmp_path):
     (tmp_path / "Dataframes" / "Bonn.csv").write_text("place_id,panoid\n7,x\nseven,x")
     with pytest.raises(TrainingError, match=r"Bonn\.csv' line 3: place_id is 'seven', expected a whole number"):
         open_dataset(GsvCitiesSpec("."), tmp_path)
+
+
+def test_a_place_number_of_gsv_cities_is_another_place_in_another_city(tmp_path):
+    (tmp_path / "Dataframes").mkdir()
+    for number, city in enumerate(("Bonn", "Oslo")):
+        for view in range(4):
+            name = f"{city}_0000007_2019_05_370_50.7_7.0_{city}{view}.jpg"
+            write_image(tmp_path / "Images" / city / name, scene(number))
+        table = "\n".join(["place_id,panoid", *(f"7,{city}{view}" for view in range(4))])
+        (tmp_path / "Dataframes" / f"{city}.csv").write_text(table)
+
+    data = open_dataset(GsvCitiesSpec("."), tmp_path)
+
+    bonn, oslo = view_of(data, "Bonn0.jpg"), view_of(data, "Oslo0.jpg")
+    assert data.facts.places == 2
+    assert relation(data, bonn, oslo) == PairLabel.WRONG
+    assert data.table.region[bonn] != data.table.region[oslo]
 
 
 def test_msls_reads_columns_by_name_and_leaves_panoramas_out(tmp_path):

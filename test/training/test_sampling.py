@@ -166,6 +166,16 @@ def test_kept_renderings_are_never_left_and_a_repeated_view_shows_two_of_them():
         assert len(set(pairs)) == len(pairs)
 
 
+@pytest.mark.parametrize("renderings", [None, 4])
+@pytest.mark.parametrize("plain", [0.0, 0.4, 1.0])
+def test_plain_is_the_share_of_views_without_variation(plain, renderings):
+    _, sampler = sampler_of(Walk(), plain=plain, renderings=renderings)
+
+    drawn = np.concatenate([sampler.batch(step).renderings for step in range(60)])
+
+    assert (drawn == PLAIN).mean() == pytest.approx(plain, abs=0.05)
+
+
 def test_what_is_known_to_be_corrupt_changes_no_batch():
     """It is known only once it was asked for, which is sooner in a whole run than in a resumed one."""
     pool, sampler = sampler_of(Walk())

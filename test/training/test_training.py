@@ -74,6 +74,7 @@ def test_what_comes_out_runs_as_an_encoder_and_says_what_it_is(manifest_folder):
     data = {"train": [{"kind": "manifest", "split": "train", "only_open": True}]}
     validation = [{"kind": "manifest", "split": "val"}]
     over = {"data": data | {"validation": validation, "root": "ignored"}, "tensorboard": True}
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
     result = run(manifest_folder, manifest_folder / "out", **over)
 
@@ -92,7 +93,12 @@ def test_what_comes_out_runs_as_an_encoder_and_says_what_it_is(manifest_folder):
     rows = list(csv.DictReader((out / "figures.csv").open()))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert float(rows[1]["r1"]) == pytest.approx(result.epochs[1].sets[0].recall_at[1], abs=1e-4)
-    assert list((out / "curves").glob("events*"))
+    curves = event_accumulator.EventAccumulator(str(out / "curves")).Reload()
+    assert [point.step for point in curves.Scalars("loss")] == [1, 2, 3]
+    assert np.mean([point.value for point in curves.Scalars("loss")]) == pytest.approx(result.epochs[1].loss)
+    assert curves.Scalars("learning rate")[-1].value == pytest.approx(result.epochs[1].rate)
+    recalls = [point.value for point in curves.Scalars("set/manifest.csv/recall at 1")]
+    assert recalls == pytest.approx([epoch.sets[0].recall_at[1] for epoch in result.epochs])
     assert yaml.safe_load((out / "small-training.yaml").read_text())["data"]["train"][0]["only_open"] is True
 
 
@@ -290,15 +296,18 @@ def test_corrupt_images_are_counted_listed_and_left_out(manifest_folder):
     whole = (manifest_folder / "street_1" / "0.png").read_bytes()
     (manifest_folder / "street_1" / "0.png").write_bytes(whole[: len(whole) // 2])
     (manifest_folder / "street_2" / "2.png").unlink()
+    (manifest_folder / "street_4" / "1.png").write_bytes(b"judged, and not an image")
+    data = {"train": [{"kind": "manifest", "split": "train"}], "validation": [{"kind": "manifest", "split": "val"}]}
 
     for cached in (True, False):
         out = manifest_folder / f"out {cached}"
-        result = run(manifest_folder, out, cache={"enabled": cached}, sampling={"steps": 8})
+        result = run(manifest_folder, out, cache={"enabled": cached}, sampling={"steps": 8}, data=data)
 
         listed = (out / "skipped.csv").read_text()
-        assert result.corrupt == 3
-        assert all(name in listed for name in ("street_0/1.png", "street_1/0.png", "street_2/2.png"))
-        assert "left out: 3" in (out / "small.md").read_text()
+        assert result.corrupt == 4
+        names = ("street_0/1.png", "street_1/0.png", "street_2/2.png", "street_4/1.png")
+        assert all(name in listed for name in names)
+        assert "left out: 4" in (out / "small.md").read_text()
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["kept maps", "images"])
@@ -328,6 +337,51 @@ def test_images_of_which_none_can_be_read_are_told(manifest_folder):
     for cached in (True, False):
         with pytest.raises(TrainingError, match=r"of \d+ views of step 0, 0 could be read"):
             run(manifest_folder, manifest_folder / f"out {cached}", cache={"enabled": cached}, epochs=1)
+
+
+@pytest.mark.parametrize("kind", ["pca", "linear", "clusters"])
+def test_what_is_fitted_to_images_of_which_none_can_be_read_is_told_as_that(manifest_folder, kind):
+    for image in manifest_folder.glob("street_*/*.png"):
+        image.write_bytes(b"not an image")
+    network = {"heads": [{"kind": "mixvpr", "dim": 16, "depth": 1}], "projection": {"kind": kind, "dim": 8}}
+    if kind == "clusters":
+        network = {"heads": [{"kind": "netvlad", "clusters": 3}]}
+    fitting = {"fitting": {"axes_first": True}} if kind == "linear" else {}
+
+    for cached in (True, False):
+        with pytest.raises(TrainingError, match=r"^of 12 training views none could be read: .*street_\d/\d\.png"):
+            run(
+                manifest_folder,
+                manifest_folder / f"{cached}",
+                network=network,
+                epochs=0,
+                cache={"enabled": cached},
+                **fitting,
+            )
+
+
+@pytest.mark.parametrize(
+    ("dim", "words"),
+    [(12, "projection.dim is 12, expected at most 11: there are 12 training views"), (600, "at most 11")],
+)
+def test_more_axes_than_there_can_be_are_refused_before_the_first_step(manifest_folder, dim, words):
+    begun = []
+    network = {"heads": [{"kind": "mixvpr", "dim": 16, "depth": 1}], "projection": {"kind": "pca", "dim": dim}}
+
+    with pytest.raises(TrainingError, match=words):
+        run(manifest_folder, manifest_folder / "out", on_epoch=begun.append, network=network)
+    assert not begun
+
+
+def test_places_of_one_image_are_told_at_the_start_and_in_the_card(manifest_folder, caplog):
+    manifest = manifest_folder / "manifest.csv"
+    alone = ("street_2/1.png", "street_2/2.png", "street_3/1.png", "street_3/2.png")
+    manifest.write_text("\n".join(line for line in manifest.read_text().split("\n") if not line.startswith(alone)))
+
+    run(manifest_folder, manifest_folder / "out", epochs=0)
+
+    assert "2 of 4 places in 'set/manifest.csv' have one image and are never drawn" in caplog.text
+    assert "Places of one image, which were never drawn: 2." in (manifest_folder / "out" / "small.md").read_text()
 
 
 def test_a_batch_of_which_too_little_can_be_read_is_drawn_again(manifest_folder):

@@ -41,6 +41,7 @@ def add_commands(commands: Commands) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Train, and print what came out."""
+    from vpr_ros.encoders.engines.engine import first_line
     from vpr_ros.training.config_file import read_config
     from vpr_ros.training.errors import TrainingError
 
@@ -48,10 +49,10 @@ def run_train(arguments: argparse.Namespace) -> int:
     root = arguments.data or arguments.config.parent / Path(config.data.root).expanduser()
     try:
         from vpr_ros.training.train import train
-    except ImportError as error:
+    except Exception as error:  # A broken library can raise anything.
         raise TrainingError(
-            f"training needs torch and pytorch-metric-learning: {error}; 'pip install torch pytorch-metric-learning "
-            "onnx'"
+            f"training needs torch, onnx and pytorch-metric-learning: {first_line(error)}; 'pip install torch onnx "
+            "pytorch-metric-learning'"
         ) from error
     result = train(
         config,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from vpr_ros.encoders.models.network_spec import NetworkSpec
 from vpr_ros.training.datasets.specs import DataSpec
@@ -69,10 +69,12 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Check the values once."""
-        _check_words("loss", (("kind", self.kind, LossKind), ("mining", self.mining, TripletMining)))
-        for name in ("alpha", "beta", "temperature"):
-            _check(getattr(self, name) > 0, f"loss.{name}", getattr(self, name), "above 0")
-        _check(self.on_joined >= 0, "loss.on_joined", self.on_joined, "at least 0")
+        for name in ("alpha", "beta", "temperature", "scale"):
+            value = getattr(self, name)
+            _check(value is None or value > 0, f"loss.{name}", value, "above 0")
+        for name in ("epsilon", "positive_margin", "negative_margin", "margin", "second_margin", "on_joined"):
+            value = getattr(self, name)
+            _check(value is None or value >= 0, f"loss.{name}", value, "at least 0")
         _check(all(weight >= 0 for weight in self.on_heads), "loss.on_heads", self.on_heads, "at least 0")
         if self.kind in PROXY_LOSSES and (any(self.on_heads) or self.on_joined):
             raise TrainingError(
@@ -122,7 +124,6 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Check the values once."""
-        _check_words("optimizer", (("kind", self.kind, OptimizerKind),))
         _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
         for name in ("backbone_factor", "proxy_factor", "weight_decay", "clip_norm"):
             _check(getattr(self, name) >= 0, f"optimizer.{name}", getattr(self, name), "at least 0")
@@ -149,7 +150,6 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         """Check the values once."""
-        _check_words("schedule", (("kind", self.kind, ScheduleKind),))
         _check(self.warm_up_steps >= 0, "schedule.warm_up_steps", self.warm_up_steps, "at least 0")
 
 
@@ -306,7 +306,6 @@ class TrainingConfig:
         for count in ("epochs", "seed", "workers", "threads"):
             _check(getattr(self, count) >= 0, count, getattr(self, count), "at least 0")
         _check(0 <= self.average_decay < 1, "average_decay", self.average_decay, "0 to below 1, such as 0.99")
-        _check_words("training", (("precision", self.precision, Precision),))
         _check(bool(self.data.train), "data.train", "empty", "at least one data set")
         if self.fitting != FittingConfig() and self.network.projection.kind != "linear":
             raise TrainingError(
@@ -331,9 +330,3 @@ class TrainingConfig:
 def _check(is_right: bool, name: str, value: object, expected: str) -> None:
     if not is_right:
         raise TrainingError(f"{name} is {value}, expected {expected}")
-
-
-def _check_words(group: str, words: tuple[tuple[str, str, object], ...]) -> None:
-    for name, value, allowed in words:
-        if value not in get_args(allowed):
-            raise TrainingError(f"{group}.{name} is '{value}', expected one of {', '.join(get_args(allowed))}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import dacite
 import yaml
@@ -68,29 +69,70 @@ def _data_spec(values: object, place: str) -> DataSpec:
 
 def _built(group: type[_T], values: Mapping[str, object], place: str) -> _T:
     """Return a frozen group; tuples may come as lists, and whole numbers as floats."""
-    hooks: dict[Any, Callable[[Any], Any]] = {float: _as_float, tuple[float, ...]: _as_list, tuple[str, ...]: _as_list}
+    _refuse_what_dacite_blurs(group, values, place)
+    given = {key: _with_tuples(value) for key, value in values.items()}
     try:
-        return dacite.from_dict(group, values, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
-    except dacite.UnexpectedDataError as error:
-        raise TrainingError(f"{place}: unknown {', '.join(sorted(error.keys))}; there are {_names(group)}") from error
-    except (dacite.DaciteError, TypeError) as error:
+        return dacite.from_dict(group, given, dacite.Config(strict=True, type_hooks={float: _as_float, int: _as_whole}))
+    except dacite.WrongTypeError as error:
+        raise _wrong(f"{place}: {error.field_path}", error.value, error.field_type) from error
+    except dacite.DaciteError as error:
         raise TrainingError(f"{place}: {error}") from error
 
 
-def _names(group: type) -> str:
-    return ", ".join(getattr(group, "__dataclass_fields__", {}))
+def _refuse_what_dacite_blurs(group: type, values: Mapping[str, object], place: str, path: str = "") -> None:
+    """Refuse unknown keys, of which dacite does not say the group, and what is no list, which it takes apart."""
+    types = get_type_hints(group)
+    if unknown := sorted(f"{path}{key}" for key in values if key not in types):
+        raise TrainingError(f"{place}: unknown {', '.join(unknown)}; there are {', '.join(types)}")
+    for key, value in values.items():
+        if get_origin(types[key]) is tuple and not isinstance(value, (list, tuple)):
+            raise _wrong(f"{place}: {path}{key}", value, types[key])
+        inner = next((kind for kind in (types[key], *get_args(types[key])) if is_dataclass(kind)), None)
+        for each in value if isinstance(value, list) else (value,):
+            if isinstance(inner, type) and isinstance(each, Mapping):
+                _refuse_what_dacite_blurs(inner, each, place, f"{path}{key}.")
 
 
-def _as_list(value: object) -> object:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{value} stands where a list is expected: write it in brackets")
-    return value
+def _wrong(name: str, value: object, expected: object) -> TrainingError:
+    seen = list(value) if isinstance(value, tuple) else value
+    return TrainingError(f"{name} is {seen!r}, expected {_told(expected)}")
+
+
+def _told(expected: object) -> str:
+    """Return what people call a type of a config's value."""
+    kind, arguments = get_origin(expected), get_args(expected)
+    if kind is Literal:
+        return f"one of {', '.join(arguments)}"
+    if kind is tuple:
+        count = "" if Ellipsis in arguments else f" of {len(arguments)}"
+        return f"a list{count} in brackets, each {_told(arguments[0])}"
+    names: dict[object, str] = {
+        float: "a finite number",
+        float | None: "a finite number, or nothing",
+        int: "a whole number",
+        str: "text in quotes",
+        bool: "true or false",
+    }
+    return names.get(expected, "a group of settings")
+
+
+def _with_tuples(value: object) -> object:
+    """Return a value with every list as a tuple, as frozen groups hold it."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(inner) for key, inner in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _as_whole(value: object) -> object:
+    # Python's True is a whole number, and dacite lets it pass; as text it is refused.
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _as_float(value: object) -> object:
-    if isinstance(value, str):  # YAML reads 1e-4 as text, because its numbers want a point.
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return _as_whole(value)
+    try:
+        number = float(value)  # YAML reads 1e-4 as text, because its numbers want a point.
+    except (ValueError, OverflowError):
+        return value
+    return number if math.isfinite(number) else str(value)

@@ -52,6 +52,25 @@ def fit_clusters(pool: NetVlad, feature_maps: torch.Tensor, positions: int, rng:
         pool.conv.weight.copy_(torch.from_numpy(sharpness * directions)[:, :, None, None])
 
 
+def refuse_too_many_axes(axes: int, *, views: int, length: int) -> None:
+    """Check that descriptors of training views can have that many principal axes.
+
+    Args:
+        axes: How many are wanted.
+        views: How many descriptors there are.
+        length: Values of each.
+
+    Raises:
+        TrainingError: They can't.
+    """
+    most = min(views - 1, length)
+    if axes > most:
+        raise TrainingError(
+            f"projection.dim is {axes}, expected at most {most}: there are {views} training views of {length} values; "
+            "take fewer axes or more views"
+        )
+
+
 def fit_axes(network: PlaceNetwork, descriptors: NDArray[np.float32]) -> None:
     """Set the projection to the principal axes of descriptors, and use it from now on.
 
@@ -65,11 +84,7 @@ def fit_axes(network: PlaceNetwork, descriptors: NDArray[np.float32]) -> None:
     projection, spec = network.projection, network.spec.projection
     assert isinstance(projection, nn.Linear)
     count, length = descriptors.shape
-    if spec.dim > min(count - 1, length):
-        raise TrainingError(
-            f"projection.dim is {spec.dim}, expected at most {min(count - 1, length)}: there are {count} training "
-            f"views of {length} values; take fewer axes or more views"
-        )
+    refuse_too_many_axes(spec.dim, views=count, length=length)
     mean = descriptors.mean(axis=0, dtype=np.float64)
     covariance = (descriptors.T @ descriptors).astype(np.float64) / count - np.outer(mean, mean)
     variances, rotation = _strongest_axes(covariance, spec.dim)

@@ -11,6 +11,7 @@ from typing import Any
 
 import dacite
 
+from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.validation import SetFigures
 
@@ -105,16 +106,16 @@ class Curves:
         """Start writing into a folder; None writes nothing.
 
         Raises:
-            TrainingError: TensorBoard is not installed.
+            TrainingError: TensorBoard is not installed, or broken.
         """
         self._writer = None
         if folder is None:
             return
         try:
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
+        except Exception as error:  # A broken library can raise anything.
             raise TrainingError(
-                f"tensorboard is true, but can't start: {error}; 'pip install tensorboard', or leave it out"
+                f"tensorboard is true, but can't start: {first_line(error)}; 'pip install tensorboard', or leave it out"
             ) from error
         self._writer = SummaryWriter(str(folder))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.training.config import PROXY_LOSSES, LossConfig
 from vpr_ros.training.errors import TrainingError
 
@@ -30,7 +31,7 @@ class PlaceLoss(nn.Module):
             dim: Length of a descriptor, for proxies.
 
         Raises:
-            TrainingError: The library is not installed.
+            TrainingError: The library is not installed, or broken.
         """
         super().__init__()
         self.loss = _built(config, classes, dim)
@@ -87,9 +88,10 @@ def _built(config: LossConfig, classes: int, dim: int) -> nn.Module:
         return QuadrupletLoss(_or(config.margin, 0.2), config.second_margin)
     try:
         from pytorch_metric_learning import losses
-    except ImportError as error:
+    except Exception as error:  # A broken library can raise anything.
         raise TrainingError(
-            f"loss '{config.kind}' needs pytorch-metric-learning: {error}; 'pip install pytorch-metric-learning'"
+            f"loss '{config.kind}' needs pytorch-metric-learning: {first_line(error)}; 'pip install "
+            "pytorch-metric-learning'"
         ) from error
     table: dict[str, Callable[[], nn.Module]] = {
         "multi_similarity": lambda: losses.MultiSimilarityLoss(config.alpha, config.beta, config.base),

@@ -26,6 +26,7 @@ def write_card(
     *,
     learned_from: Sequence[DataFacts],
     judged_on: Sequence[DataFacts],
+    undrawn: int,
     corrupt: int,
     history: Sequence[EpochFigures],
     final: EpochFigures,
@@ -38,6 +39,7 @@ def write_card(
         recipe: Of the encoder.
         learned_from: Training data.
         judged_on: Validation data.
+        undrawn: Training places of one image, which were never drawn.
         corrupt: Images that could not be read.
         history: All epochs.
         final: Figures of the weights that were exported, projection included.
@@ -47,7 +49,7 @@ def write_card(
             f"# {config.name}\n",
             *_about(config, recipe, history[-1].epoch if history else 0),
             "\n## Data\n",
-            *_data(learned_from, judged_on, corrupt),
+            *_data(learned_from, judged_on, undrawn, corrupt),
             "\n## Results\n",
             *_results(history, final),
             "\n## Settings\n",
@@ -98,7 +100,9 @@ def _head_in_words(head: HeadSpec) -> str:
     return f"{weight}{head.kind}{size} of the {'stride-16' if head.map == 'stride16' else 'last'} map"
 
 
-def _data(learned_from: Sequence[DataFacts], judged_on: Sequence[DataFacts], corrupt: int) -> tuple[str, ...]:
+def _data(
+    learned_from: Sequence[DataFacts], judged_on: Sequence[DataFacts], undrawn: int, corrupt: int
+) -> tuple[str, ...]:
     rows = [
         f"| {what} | {facts.about} | {facts.images} | {facts.places} | {facts.views} | {_counts(facts.licences)} |"
         for what, group in (("learned from", learned_from), ("judged on", judged_on))
@@ -111,6 +115,7 @@ def _data(learned_from: Sequence[DataFacts], judged_on: Sequence[DataFacts], cor
         "| | what | images | places | views | images by licence |",
         "|---|---|---|---|---|---|",
         *rows,
+        f"\nPlaces of one image, which were never drawn: {undrawn}." if undrawn else "",
         f"\nImages that could not be read, and were left out: {corrupt}.",
         f"\nSources: {_counts(sources)}." if sources else "",
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed
@@ -14,6 +15,8 @@ from vpr_ros.training.errors import TrainingError
 
 # What torchrun sets, and what it would set for one process.
 _VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+# The others wait while the first computes kept maps, hours of a large set; NCCL alone would give up after ten minutes.
+_LONGEST_WAIT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def joined_processes() -> Iterator[Process]:
     if count == 1:
         yield Process(0, 1, device)
         return
-    distributed.init_process_group("nccl" if has_gpu else "gloo")
+    distributed.init_process_group("nccl" if has_gpu else "gloo", timeout=_LONGEST_WAIT)
     try:
         yield Process(rank, count, device)
     finally:

@@ -26,13 +26,13 @@ from vpr_ros.encoders.weights import sha256_of
 from vpr_ros.training.batches import Batches
 from vpr_ros.training.checkpoint import LAST, config_values, load_initial
 from vpr_ros.training.config import PROXY_LOSSES, TrainingConfig
-from vpr_ros.training.datasets.open_dataset import open_dataset
+from vpr_ros.training.datasets.open_dataset import open_dataset, places_of_one_image
 from vpr_ros.training.datasets.separation import refuse_shared
 from vpr_ros.training.datasets.specs import DataSpec
-from vpr_ros.training.datasets.views import DataSet, Role
+from vpr_ros.training.datasets.views import DataSet
 from vpr_ros.training.describing import describe
 from vpr_ros.training.errors import TrainingError
-from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside
+from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside, refuse_too_many_axes
 from vpr_ros.training.freezing import freeze
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.map_cache import MapCache
@@ -42,6 +42,7 @@ from vpr_ros.training.processes import Process, joined_processes
 from vpr_ros.training.sampling import PlaceSampler
 from vpr_ros.training.trainer import Trainer
 from vpr_ros.training.validation import RENDERINGS as JUDGED_RENDERINGS
+from vpr_ros.training.validation import refuse_unaskable
 
 _VIEWS_FOR_CLUSTERS, _POSITIONS_FOR_CLUSTERS = 500, 50_000  # The authors'.
 _VIEWS_FOR_AXES = 10_000  # As Patch-NetVLAD takes for its PCA.
@@ -144,6 +145,11 @@ class _Training:
         learned, judged = _open_sets(config, root, progress)
         self._learned = ViewPool(learned, recipe, config.seed)
         self._judged = ViewPool(judged, recipe, config.seed) if judged else None
+        if config.network.projection.kind == "pca":  # fitted when all steps are done, which is late to be refused
+            views = min(len(self._learned), _VIEWS_FOR_AXES)
+            refuse_too_many_axes(config.network.projection.dim, views=views, length=self._network.joined_dim)
+        if process.is_first:
+            _tell_of_places_of_one_image(learned)
 
     def run(self, *, resume: bool, on_epoch: Callable[[EpochFigures], None]) -> TrainingResult | None:
         """Train and write what comes out."""
@@ -194,7 +200,11 @@ class _Training:
         return MapCache(folder, pool, self._network, self._config.freeze_through, renderings)
 
     def _fit_clusters(self) -> None:
-        """Set the clusters of NetVLAD heads from maps of training views."""
+        """Set the clusters of NetVLAD heads from maps of training views.
+
+        Raises:
+            TrainingError: None could be read, or their maps have too few positions.
+        """
         heads = [
             (h, s) for h, s in zip(self._network.heads, self._network.spec.heads, strict=True) if s.kind == "netvlad"
         ]
@@ -209,6 +219,7 @@ class _Training:
             inputs, _ = self._learned.inputs(some, np.full(len(some), PLAIN))
             with torch.no_grad():
                 parts.append(network.maps(torch.from_numpy(inputs).to(self._process.device)))
+        self._refuse_nothing_read(len(views), sum(len(part["stride16"]) for part in parts))
         for head, spec in heads:
             assert isinstance(head, NetVlad)
             fit_clusters(head, torch.cat([part[spec.map] for part in parts]), _POSITIONS_FOR_CLUSTERS, rng)
@@ -228,13 +239,25 @@ class _Training:
         return self._write(trainer, exported)
 
     def _training_descriptors(self, cache: MapCache | None) -> NDArray[np.float32]:
-        """Return descriptors of training views, half of them plain."""
+        """Return descriptors of training views, half of them plain.
+
+        Raises:
+            TrainingError: None could be read.
+        """
         rng = np.random.default_rng(self._config.seed)
         views = rng.permutation(len(self._learned))[:_VIEWS_FOR_AXES]
         most = self._config.cache.renderings - 1 if cache is not None else 1
         renderings = np.where(np.arange(len(views)) % 2 == 0, PLAIN, min(1, most))
         self._network.to(self._process.device)
-        return describe(self._network, self._learned, cache, self._config.freeze_through, views, renderings)[0]
+        through = self._config.freeze_through
+        descriptors, _ = describe(self._network, self._learned, cache, through, views, renderings)
+        self._refuse_nothing_read(len(views), len(descriptors))
+        return descriptors
+
+    def _refuse_nothing_read(self, asked: int, read: int) -> None:
+        if not read:
+            reason = next(iter(self._learned.corrupt.values()), "")
+            raise TrainingError(f"of {asked} training views none could be read: {reason}; check the images")
 
     def _write(self, trainer: Trainer, exported: EpochFigures) -> TrainingResult:
         config, out = self._config, self._out
@@ -255,6 +278,7 @@ class _Training:
             recipe,
             learned_from=[data.facts for data in self._learned.sets],
             judged_on=[data.facts for data in self._judged.sets] if self._judged else [],
+            undrawn=sum(map(places_of_one_image, self._learned.sets)),
             corrupt=corrupt,
             history=trainer.history,
             final=exported,
@@ -323,23 +347,20 @@ def _open_sets(config: TrainingConfig, root: Path, progress: Progress) -> tuple[
     if judged:
         refuse_shared(learned, judged, root)
     for _, data in judged:
-        _refuse_unaskable(data)
+        refuse_unaskable(data)
     return [data for _, data in learned], [data for _, data in judged]
 
 
-def _refuse_unaskable(data: DataSet) -> None:
-    """Check that a validation set has views that ask and views that are searched.
-
-    Raises:
-        TrainingError: It lacks either.
-    """
-    role = data.table.role
-    asking, searched = int((role != Role.DATABASE).sum()), int((role != Role.QUERY).sum())
-    if not asking or not searched:
-        raise TrainingError(
-            f"'{data.name}' in data.validation has {asking} views that ask and {searched} that are searched, expected "
-            "both: give the folder above 'database' and 'queries', or leave it out"
-        )
+def _tell_of_places_of_one_image(learned: list[DataSet]) -> None:
+    for data in learned:
+        if undrawn := places_of_one_image(data):
+            _LOG.warning(
+                "%d of %d places in '%s' have one image and are never drawn; give more images of them, or set "
+                "self_supervised: true to learn from variations of each image",
+                undrawn,
+                data.facts.places,
+                data.name,
+            )
 
 
 def _fill(network: PlaceNetwork, config: TrainingConfig) -> None:

@@ -63,6 +63,21 @@ class ViewTruth(Truth):
         return np.where(is_itself, PairLabel.IGNORED, labels).astype(np.int8)
 
 
+def refuse_unaskable(data: DataSet) -> None:
+    """Check that a validation set has views that ask and views that are searched.
+
+    Raises:
+        TrainingError: It lacks either.
+    """
+    role = data.table.role
+    asking, searched = int((role != Role.DATABASE).sum()), int((role != Role.QUERY).sum())
+    if not asking or not searched:
+        raise TrainingError(
+            f"'{data.name}' in data.validation has {asking} views that ask and {searched} that are searched, expected "
+            "both: give the folder above 'database' and 'queries', or leave it out"
+        )
+
+
 def validate(pool: ViewPool, describe: Describe) -> list[SetFigures]:
     """Return the figures of each data set of a pool: varied views ask, plain ones are searched.
 

@@ -47,6 +47,12 @@ def open_dataset(spec: DataSpec, root: Path) -> DataSet:
     return data
 
 
+def places_of_one_image(data: DataSet) -> int:
+    """Return how many places are never drawn, because one image is all there is of them and must not be a place."""
+    counts = np.unique(data.table.site, return_counts=True)[1]
+    return 0 if data.self_supervised else int((counts == 1).sum())
+
+
 def _opened(spec: DataSpec, root: Path) -> DataSet:
     match spec:
         case ManifestSpec():

@@ -17,7 +17,7 @@ from vpr_ros.training.errors import TrainingError
 
 _UTM_FIELDS = 15
 _UTM_EAST, _UTM_NORTH, _UTM_HEADING = 1, 2, 9
-_GSV_PANOID_FIELD = 6  # of a file name split at "_", after city, place, year, month, heading and position
+_GSV_PANOID_FIELD = 7  # of a file name split at "_", after city, place, year, month, heading, latitude and longitude
 _QUERY_FOLDERS = ("query", "queries")
 
 
@@ -62,9 +62,9 @@ def _gsv_files(folder: Path) -> dict[tuple[int, str], Path]:
     found = {}
     for path in image_files(folder):
         # City names hold no "_", panorama ids may.
-        _, place, *rest = path.stem.split("_")
-        if place.isdecimal() and len(rest) >= _GSV_PANOID_FIELD:
-            found[int(place), "_".join(rest[_GSV_PANOID_FIELD - 1 :])] = path
+        parts = path.stem.split("_")
+        if len(parts) > _GSV_PANOID_FIELD and parts[1].isdecimal():
+            found[int(parts[1]), "_".join(parts[_GSV_PANOID_FIELD:])] = path
     return found
 
 
