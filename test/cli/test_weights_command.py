@@ -55,6 +55,17 @@ def test_list_prints_a_line_a_network(vpr_ros, here):
         assert any(line.startswith(name) for line in done.stdout.splitlines())
 
 
+@pytest.mark.parametrize("command", [("weights", "list"), ("encoders",)], ids=" ".join)
+def test_a_file_that_can_not_be_opened_is_called_broken(vpr_ros, here, tmp_path, command):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / f"{NAME}.onnx").write_bytes(b"half a file")
+
+    done = vpr_ros(*command, **here)
+
+    states = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(f"{NAME} ")]
+    assert states == ["broken"]
+
+
 def test_fetch_prints_the_file_and_says_licence_sha256_and_what_next(vpr_ros, here, tmp_path):
     with FileServer(CONTENT) as server:
         done = vpr_ros("weights", "fetch", NAME, "--from", server.address, **here)

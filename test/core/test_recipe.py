@@ -11,16 +11,16 @@ from vpr_ros.core import Recipe, VprError
 
 RECIPE = Recipe("net", 320, 240, "bilinear", (0.5, 0.4, 0.3), (0.2, 0.2, 0.1), 512, "ab" * 32, "MIT", "bgr")
 
-finite = st.floats(-10, 10)
-positive = st.floats(1e-3, 10)
+share = st.floats(0, 1)
+spread = st.floats(1e-3, 1)
 recipes = st.builds(
     Recipe,
     name=st.text(min_size=1).filter(str.strip),
     height=st.integers(1, 4000),
     width=st.integers(1, 4000),
     interpolation=st.sampled_from(["bilinear", "bicubic"]),
-    mean=st.tuples(finite, finite, finite),
-    std=st.tuples(positive, positive, positive),
+    mean=st.tuples(share, share, share),
+    std=st.tuples(spread, spread, spread),
     dim=st.integers(1, 100_000),
     weights_sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
     licence=st.text(),
@@ -45,6 +45,9 @@ def test_a_recipe_comes_back_from_json_equal(recipe):
         ({"channel_order": "rgba"}, "rgba"),
         ({"std": (0.1, 0.0, 0.1)}, "std"),
         ({"mean": (float("nan"), 0.0, 0.0)}, "mean"),
+        ({"mean": (123.0, 116.0, 103.0)}, r"mean \(123.0, 116.0, 103.0\).*in units of \[0, 1\]: divide by 255"),
+        ({"std": (0.2, 58.0, 0.2)}, r"std \(0.2, 58.0, 0.2\).*divide by 255"),
+        ({"mean": (0.5, -0.1, 0.5)}, "expected mean 0 to 1"),
         ({"weights_sha256": "AB" * 32}, "lower-case"),
         ({"resized": (319, 400)}, r"resized \[319, 400\] and takes the middle 320 x 240"),
     ],
@@ -55,9 +58,23 @@ def test_a_value_no_encoder_can_have_is_refused_by_name(change, word):
 
 
 @pytest.mark.parametrize(
+    ("mean", "std"),
+    [
+        pytest.param(0.5, 0.5, id="-1 to 1"),
+        pytest.param(0, 1, id="0 to 1"),
+        pytest.param(1, 1, id="-1 to 0"),
+        pytest.param(0, 1 / 255, id="grey levels"),
+        pytest.param(0.485, 1 / 255, id="grey levels about their mean"),
+    ],
+)
+def test_each_range_that_networks_are_trained_on_can_be_said(mean, std):
+    assert replace(RECIPE, mean=(mean,) * 3, std=(std,) * 3).std == (std,) * 3
+
+
+@pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"colour": "red"}, "recipe does not fit.*colour"),
+        ({"colour": "red", "crop": 1}, "recipe has colour, crop, .*it takes name, height, .*antialias, resized$"),
         ({"height": "320"}, "recipe has height '320', expected a whole number"),
         ({"mean": [0.5, 0.5]}, r"recipe has mean \[0.5, 0.5\], expected three numbers"),
         ({"mean": "grey"}, "recipe has mean 'grey', expected three numbers"),

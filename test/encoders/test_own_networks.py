@@ -38,15 +38,20 @@ def expected(recipe, image):
     return means / np.linalg.norm(means)
 
 
-def write_onnx(path, output="descriptor", *, height=HEIGHT, width=WIDTH, unit_length=True):
+def write_onnx(path, output="descriptor", *, height=HEIGHT, width=WIDTH, unit_length=True, ignores_input=False):
     """A network that averages each channel: input and weights of no other meaning."""
     from onnx import TensorProto, helper
 
     last = [helper.make_node("LpNormalization", ["flat"], [output], axis=1, p=2)]
     if not unit_length:
         last = [helper.make_node("Identity", ["flat"], [output])]
+    # Softmax over an axis of one is 1, whatever the input.
+    first = [helper.make_node("Softmax", ["averaged"], ["pooled"], axis=2)]
+    if not ignores_input:
+        first = [helper.make_node("Identity", ["averaged"], ["pooled"])]
     nodes = [
-        helper.make_node("GlobalAveragePool", ["pixels"], ["pooled"]),
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averaged"]),
+        *first,
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         *last,
     ]
@@ -118,23 +123,19 @@ def test_an_output_that_is_not_there_is_answered_with_those_that_are(network):
         open_encoder(str(network))
 
 
-@pytest.mark.parametrize("key", ["sha256", "weights_sha256"])
-def test_a_sha256_that_is_stated_is_verified(network, key):
-    def state(digest):
-        if key == "sha256":
-            write_recipe(network, sha256=digest)
-        else:
-            write_recipe(network, RECIPE | {key: digest})
-
-    state(sha256(network))
+@pytest.mark.parametrize("key", ["sha256", "onnx_sha256"])
+def test_a_sha256_of_the_file_that_is_stated_is_compared(network, key):
+    write_recipe(network, **{key: sha256(network)})
     assert open_encoder(str(network)).recipe.weights_sha256 == sha256(network)
-    state("ab" * 32)
+    write_recipe(network, **{key: "ab" * 32})
     with pytest.raises(EncoderError, match="the recipe beside it says abababababab"):
         open_encoder(str(network))
 
 
-def test_the_sha256_of_the_checkpoint_may_be_stated_beside_the_files_own(network):
-    write_recipe(network, RECIPE | {"weights_sha256": "cd" * 32}, sha256=sha256(network))
+@pytest.mark.parametrize("is_files_own_stated", [True, False])
+def test_the_sha256_of_the_checkpoint_is_what_maps_remember_and_is_compared_with_no_file(network, is_files_own_stated):
+    beside = {"sha256": sha256(network)} if is_files_own_stated else {}
+    write_recipe(network, RECIPE | {"weights_sha256": "cd" * 32}, **beside)
     assert open_encoder(str(network)).recipe.weights_sha256 == "cd" * 32
 
 
@@ -160,6 +161,13 @@ def test_a_network_without_its_normalisation_is_refused_when_opened(network):
         open_encoder(str(network))
 
 
+def test_a_network_that_ignores_its_input_is_refused_when_opened(network):
+    write_onnx(network, ignores_input=True)
+    with pytest.raises(EncoderError, match=r"mine\.onnx' gives the same descriptor for two different images") as caught:
+        open_encoder(str(network))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
@@ -168,7 +176,8 @@ def test_a_network_without_its_normalisation_is_refused_when_opened(network):
         (RECIPE | {"channel_order": "grb"}, "channel_order 'grb', expected one of rgb, bgr"),
         (RECIPE | {"std": [0.5, 0.5, 0]}, "std"),
         (RECIPE | {"mean": [0.5, 0.5]}, "mean .*expected three numbers"),
-        (RECIPE | {"dimension": 3}, "dimension"),
+        (RECIPE | {"dimension": 3}, "dimension, .*it takes name, height"),
+        (RECIPE | {"mean": [25, 50, 76], "std": [127, 64, 32]}, "divide by 255"),
         (RECIPE | {"dim": "3"}, "dim '3', expected a whole number"),
         (RECIPE | {"mean": ["a", "b", "c"]}, "mean .*expected three numbers"),
         (RECIPE | {"name": 7}, "name 7, expected text"),
@@ -272,6 +281,17 @@ def test_a_torchscript_network_that_gives_no_descriptor_first_is_refused(script,
     traced(script, mean_of_channels(lambda descriptor, images: (images, descriptor)))
     with pytest.raises(EncoderError, match=r"gave a tensor \(1, 3, 24, 40\), expected a tensor \(1, dim\)"):
         open_encoder(str(script))
+
+
+@pytest.mark.parametrize(
+    ("what", "words"), [("double", "float64, expected .* float32"), ("two rows", r"shape \(2, 3\)")]
+)
+def test_a_torchscript_network_that_gives_another_output_is_refused_when_opened(script, mean_of_channels, what, words):
+    outputs = {"double": lambda d, _: d.double(), "two rows": lambda d, _: d.repeat(2, 1)}
+    traced(script, mean_of_channels(outputs[what]))
+    with pytest.raises(EncoderError, match=words) as caught:
+        open_encoder(str(script))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_under_a_torchscript_name_is_read_as_the_checkpoint_it_is(tmp_path):

@@ -4,9 +4,19 @@ import builtins
 
 import numpy as np
 import pytest
+import yaml
 
 from vpr_ros.core import Recipe, share_path
-from vpr_ros.encoders import EncoderError, Encoding, NetworkEncoder, export_encoder, open_encoder, registered
+from vpr_ros.encoders import (
+    EncoderError,
+    Encoding,
+    NetworkEncoder,
+    export_encoder,
+    known_weights,
+    open_encoder,
+    quantize_encoder,
+    registered,
+)
 from vpr_ros.encoders.weights import ExportedNetwork
 
 RECIPE = Recipe("test", 32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 4, "0" * 64, "none")
@@ -43,12 +53,13 @@ def test_the_list_says_what_there_is_and_how_to_get_the_rest(weights_folder):
         assert word in listed["mixvpr-512"].advice
 
 
-def test_a_broken_file_is_listed_as_absent_with_the_reason(weights_folder):
+def test_a_broken_file_is_listed_as_broken_with_the_reason(weights_folder):
     (weights_folder / "mixvpr-512.onnx").write_bytes(b"half a file")
 
     entry = {entry.name: entry for entry in registered()}["mixvpr-512"]
 
     assert not entry.present
+    assert entry.is_broken
     assert "mixvpr-512.yaml" in entry.advice
 
 
@@ -77,11 +88,69 @@ def test_an_own_onnx_file_is_opened_by_its_path(tmp_path, office):
 
 
 def test_an_onnx_file_of_the_user_is_found_by_name_in_the_weights_folder(weights_folder):
-    copied = copied_gem_lite(weights_folder)
-    for suffix in (".onnx", ".yaml"):
-        copied.with_suffix(suffix).rename(weights_folder / f"mixvpr-128{suffix}")
+    path = gem_lite_as(weights_folder, "mixvpr-128", name="mixvpr-128")
 
-    assert {entry.name: entry.weights for entry in registered()}["mixvpr-128"] == weights_folder / "mixvpr-128.onnx"
+    assert {entry.name: entry.weights for entry in registered()}["mixvpr-128"] == path
+    assert open_encoder("mixvpr-128").recipe.name == "mixvpr-128"
+
+
+def gem_lite_as(folder, stem, **changes):
+    """gem-lite's file under another name, with a recipe that says what it is told."""
+    path = copied_gem_lite(folder).rename(folder / f"{stem}.onnx")
+    recipe = yaml.safe_load((folder / "mine.yaml").read_text())["recipe"]
+    path.with_suffix(".yaml").write_text(yaml.safe_dump({"recipe": recipe | changes}))
+    return path
+
+
+def test_another_network_under_a_registered_name_is_refused_and_listed_as_broken(weights_folder):
+    path = gem_lite_as(weights_folder, "mixvpr-512")
+
+    with pytest.raises(EncoderError, match=rf"'{path}' is 'gem-lite' by its recipe, expected 'mixvpr-512'"):
+        open_encoder("mixvpr-512")
+    with pytest.raises(EncoderError, match="is 'gem-lite' by its recipe"):
+        quantize_encoder("mixvpr-512", weights_folder, weights_folder)
+    assert {entry.name: entry.is_broken for entry in registered()}["mixvpr-512"]
+    assert {weights.name: weights.state for weights in known_weights()}["mixvpr-512"] == "broken"
+    assert open_encoder(str(path)).recipe.name == "gem-lite"
+
+
+def test_a_recipe_in_the_weights_folder_that_does_not_fit_its_network_is_refused_when_opened(weights_folder):
+    path = gem_lite_as(weights_folder, "mixvpr-128", name="mixvpr-128", dim=128)
+
+    with pytest.raises(EncoderError, match=rf"'{path}' does not do what the recipe beside it says"):
+        open_encoder("mixvpr-128")
+
+
+def test_an_export_makes_the_folder_it_is_told_to_write_into(tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+
+    made = export_encoder("gem-lite", tmp_path / "not" / "there")
+
+    assert made == tmp_path / "not" / "there" / "gem-lite.onnx"
+    assert made.with_suffix(".yaml").is_file()
+
+
+def test_a_folder_that_can_not_be_made_is_told(tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    (tmp_path / "file").touch()
+
+    with pytest.raises(EncoderError, match=r"can't make the folder '.*file/weights'.*Not a directory; give another"):
+        export_encoder("gem-lite", tmp_path / "file" / "weights")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("own/ok.onnx", "needs no export: it runs as it is, as --encoder own/ok.onnx"),
+        ("own/mine.pt", "'vpr_ros export checkpoint --checkpoint own/mine.pt' takes"),
+        ("mixvpr-lite-128", "make it with 'vpr_ros export mixvpr-lite --dim 128 --out "),
+    ],
+)
+def test_an_export_of_what_has_no_checkpoint_of_its_own_is_answered_with_what_to_do(weights_folder, name, words):
+    with pytest.raises(EncoderError, match=words):
+        export_encoder(name, weights_folder)
 
 
 def test_a_truncated_onnx_file_is_refused(tmp_path):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vpr_ros.cli.options import Commands, add_json_option
 from vpr_ros.cli.printing import output_for_people, print_table, write_json
+
+if TYPE_CHECKING:
+    from vpr_ros.evaluation import EncoderState
 
 _EXPORT = """\
 Make an encoder's ONNX file, and the recipe beside it, from its checkpoint; needs torch and onnx. With --precision int8
@@ -45,13 +49,16 @@ def _add_export(commands: Commands) -> None:
         nargs="?",
         metavar="ENCODER",
         help="a name that 'vpr_ros encoders' lists; 'mixvpr', 'netvlad', 'cosplace' or 'eigenplaces' for whatever "
-        "variant FILE holds",
+        "variant FILE holds, 'checkpoint' for whatever network",
     )
     export.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="trained weights (looked for in your weights folder)"
     )
     export.add_argument(
-        "--out", type=Path, metavar="PATH", help="ONNX file to write, or a folder for it (int8: a folder)"
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="ONNX file to write, or a folder for it (made where missing; int8: a folder)",
     )
     export.add_argument(
         "--engine",
@@ -90,10 +97,7 @@ def run_encoders(arguments: argparse.Namespace) -> int:
 
     listed = encoder_list()
     output = output_for_people(arguments)
-    rows = [
-        (e.name, "ready" if e.present else "no weights", e.dim, e.input_size, e.licence, e.about)
-        for e in listed.encoders
-    ]
+    rows = [(e.name, _told(e), e.dim, e.input_size, e.licence, e.about) for e in listed.encoders]
     print_table(("encoder", "weights", "dim", "input", "licence", "what it is"), rows, output)
     fetchable = [weights.name for weights in weights_list().weights if weights.state == "fetch"]
     for encoder in listed.encoders:
@@ -131,6 +135,12 @@ def run_export(arguments: argparse.Namespace) -> int:
         )
         print(made)
     return 0
+
+
+def _told(encoder: EncoderState) -> str:
+    if encoder.is_broken:
+        return "broken"
+    return "ready" if encoder.present else "no weights"
 
 
 def _list_engines() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Literal, get_args, get_origin
 
@@ -96,6 +96,12 @@ class Recipe:
             )
         if min(self.std) <= 0:
             raise RecipeError(f"recipe '{self.name}' has std {self.std}, expected all above 0")
+        # Grey levels in place of units of [0, 1] make almost one input of every image, and nothing else tells.
+        if min(self.mean) < 0 or max(*self.mean, *self.std) > 1:
+            raise RecipeError(
+                f"recipe '{self.name}' has mean {self.mean} and std {self.std}, expected mean 0 to 1 and std at most "
+                "1, in units of [0, 1]: divide by 255"
+            )
 
     def __str__(self) -> str:
         """Return one line for people."""
@@ -141,6 +147,9 @@ class Recipe:
             # What the error holds of a tuple is filled up, or no value at all.
             seen = values.get(error.field_path, error.value)
             raise RecipeError(f"recipe has {error.field_path} {seen!r}, expected {_told(error.field_type)}") from error
+        except dacite.UnexpectedDataError as error:
+            unknown, known = ", ".join(sorted(map(str, error.keys))), ", ".join(each.name for each in fields(cls))
+            raise RecipeError(f"recipe has {unknown}, which says nothing; it takes {known}") from error
         except (dacite.DaciteError, TypeError) as error:
             raise RecipeError(f"recipe does not fit: {error}") from error
 

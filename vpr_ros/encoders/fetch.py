@@ -10,8 +10,15 @@ from typing import Literal
 
 from vpr_ros.encoders.download import FetchError, Progress, download, unwatched
 from vpr_ros.encoders.errors import EncoderError
-from vpr_ros.encoders.table import EXPORTED_BY_THEIR_AUTHORS, TABLE, KnownEncoder
-from vpr_ros.encoders.weights import ExportedNetwork, find_checkpoint, find_onnx, sha256_of, user_folder
+from vpr_ros.encoders.table import EXPORTED_BY_HAND, EXPORTED_BY_THEIR_AUTHORS, TABLE, KnownEncoder
+from vpr_ros.encoders.weights import (
+    ExportedNetwork,
+    find_checkpoint,
+    find_onnx,
+    refuse_other_network,
+    sha256_of,
+    user_folder,
+)
 
 State = Literal["ready", "broken", "checkpoint", "fetch", "by hand"]
 
@@ -113,6 +120,11 @@ def _entry(name: str) -> KnownEncoder:
     known = TABLE | EXPORTED_BY_THEIR_AUTHORS
     if name in known:
         return known[name]
+    if name.lower().startswith(EXPORTED_BY_HAND):
+        raise FetchError(
+            f"weights '{name}' are not fetched: export the network by hand with its authors' code, docs/encoders.md "
+            "says how, and give the file as --encoder PATH"
+        )
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else "'vpr_ros weights list' names those there are"
     raise FetchError(f"there are no weights '{name}'; {hint}")
@@ -120,7 +132,7 @@ def _entry(name: str) -> KnownEncoder:
 
 def _by_hand(entry: KnownEncoder) -> str:
     if not entry.file_name:
-        return f"'{entry.name}' ships with vpr_ros, so there is nothing to fetch; it is made of {entry.where}"
+        return f"'{entry.name}' ships with vpr_ros, so there is nothing to fetch; it comes from {entry.where}"
     return (
         f"'{entry.name}' has no address for programs: open {entry.where} in a browser and put the file as "
         f"'{user_folder() / entry.file_name}', or name a mirror of yours with --from"
@@ -130,15 +142,15 @@ def _by_hand(entry: KnownEncoder) -> str:
 def _state_of(entry: KnownEncoder) -> WeightsState:
     onnx, checkpoint = find_onnx(entry.name), _checkpoint_of(entry)
     absent: State = "fetch" if entry.address else "by hand"
-    state: State = _state_of_onnx(onnx) if onnx else "checkpoint" if checkpoint else absent
+    state: State = _state_of_onnx(entry.name, onnx) if onnx else "checkpoint" if checkpoint else absent
     return WeightsState(
         entry.name, entry.about, entry.licence, state, onnx or checkpoint, entry.where, _needs_export(entry)
     )
 
 
-def _state_of_onnx(path: Path) -> State:
+def _state_of_onnx(name: str, path: Path) -> State:
     try:
-        ExportedNetwork.read(path)
+        refuse_other_network(ExportedNetwork.read(path).recipe, name, path)
     except EncoderError:
         return "broken"
     return "ready"

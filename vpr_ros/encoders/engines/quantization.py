@@ -50,15 +50,13 @@ def quantize(
     Args:
         network: The ONNX file.
         images: Folder of images like those that the robot sees, at least 24.
-        out: Folder to write into.
+        out: Folder to write into, which is there.
         on_step: Told each figure as it comes.
 
     Raises:
         EncoderError: NNCF or OpenVINO is missing, there are too few images, or even the mildest form computes
             something else; says the figure, and nothing is written.
     """
-    if not out.is_dir():
-        raise EncoderError(f"there is no folder '{out}' to write into; make it first")
     inputs = _inputs(network, images)
     ranges, held_out = inputs[::2], inputs[1::2]
     reference = Trial.of(OnnxRuntime(network.path, output=network.output), held_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from vpr_ros.encoders.weights import is_torchscript
 
 _WRAPPERS = ("state_dict", "model_state_dict")
 _NAMES_SHOWN = 5
+_BYTES_SHOWN = 8
+# What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
+_TORCH_BEGINNINGS = (b"PK\x03\x04", b"\x80")
+# How torch calls the first class that it does not load, in the old layout as in the new one.
+_REFUSED_CLASS = re.compile(r"GLOBAL (\S+) was not an allowed global")
 
 
 def read_checkpoint(path: Path) -> dict[str, object]:
@@ -33,11 +39,10 @@ def read_checkpoint(path: Path) -> dict[str, object]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise EncoderError(_why_not_unpickled(path, error)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise EncoderError(
-            f"'{path}' ({path.stat().st_size} bytes) is no whole torch checkpoint: {_first_line(error)}; "
-            "download it again and compare its size"
-        ) from error
+    except OSError as error:
+        raise EncoderError(f"can't read '{path}': {error}; check its permissions") from error
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise EncoderError(_why_not_whole(path)) from error
     if not isinstance(content, dict):
         raise EncoderError(f"'{path}' holds a {type(content).__name__}, expected a dictionary of tensors")
     return content
@@ -101,19 +106,31 @@ def _why_not_unpickled(path: Path, error: pickle.UnpicklingError) -> str:
         classes = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except (RuntimeError, ValueError, OSError, pickle.UnpicklingError, EOFError):
         classes = []
+    classes = classes or _REFUSED_CLASS.findall(str(error))
     if not classes:
-        return f"'{path}' is no torch checkpoint: {_first_line(error)}; expected a file that torch.save wrote"
+        return _why_not_whole(path)
     return (
         f"'{path}' holds Python objects beside its tensors ({some(classes)}); loading them would run the file's own "
         "code, so it is refused: save torch.load(...)['state_dict'] alone where you trust the file, and give that"
     )
 
 
+def _why_not_whole(path: Path) -> str:
+    """Say what a file is that torch can't read; torch's own words advise to run whatever code is in it."""
+    with path.open("rb") as file:
+        beginning = file.read(_BYTES_SHOWN)
+    seen = f"'{path}' ({path.stat().st_size} bytes) is no whole torch checkpoint"
+    if beginning.startswith(_TORCH_BEGINNINGS):
+        return f"{seen}: it begins as one, but is cut short or damaged; copy or download it again and compare its size"
+    if path.suffix == ".onnx":
+        return f"{seen}: it is an ONNX file; give the weights that it was made of, a file that torch.save wrote"
+    if beginning.lstrip().startswith(b"<"):
+        return f"{seen}: it is a web page; download it again in a browser, and give the file that comes"
+    begins = f"begins with {beginning!r}" if beginning else "is empty"
+    return f"{seen}: it {begins}; expected a file that torch.save wrote: check the path, or copy or download it again"
+
+
 def some(names: list[str]) -> str:
     """Return the first few names, and how many more there are."""
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

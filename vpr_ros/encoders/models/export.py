@@ -42,7 +42,10 @@ def export_network(network: nn.Module, recipe: Recipe, target: Path, *, stored_i
     if not target.parent.is_dir():
         raise EncoderError(f"there is no folder '{target.parent}' to write '{target.name}' into; make it first")
     if target.suffix != ".onnx":
-        raise EncoderError(f"'{target}' does not end in .onnx; the recipe is written beside it with .yaml")
+        raise EncoderError(
+            f"'{target}' does not end in .onnx, and the recipe is written beside it with .yaml; give such a file, or a "
+            "folder that is there"
+        )
     unfinished = target.with_suffix(".onnx.part")
     try:
         _write_onnx(network, recipe, unfinished)

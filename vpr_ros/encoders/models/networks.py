@@ -20,12 +20,15 @@ from vpr_ros.encoders.models.vgg16_netvlad import load_vgg16_netvlad
 
 _TRAINED = "trained"  # by 'vpr_ros train'
 TRAINED_HERE = ("mixvpr-lite", "mixvpr-lite-128")
+_ANY = "checkpoint"
 _LOADERS: dict[str, Callable[[Path], tuple[nn.Module, Recipe]]] = {
     "mixvpr": load_mixvpr,
     "netvlad": load_vgg16_netvlad,
     "cosplace": load_cosplace,
     "eigenplaces": load_eigenplaces,
     _TRAINED: load_place_network,
+    "gem-lite": load_gem_lite,
+    "torchscript": load_torchscript,
 }
 
 
@@ -43,19 +46,17 @@ def load_network(name: str, checkpoint: Path, size: tuple[int, int] | None = Non
         EncoderError: The file can't be read, holds another network, or another variant than the name says; or it takes
             no other size.
     """
-    if name == "gem-lite":
-        return load_gem_lite(checkpoint)
-    if name in TRAINED_HERE:
-        return load_place_network(checkpoint)
-    if name == "torchscript":
-        return load_torchscript(checkpoint)
-    if name == "checkpoint":
+    if name == _ANY:
         name = _family_of(checkpoint)
-    family = name.partition("-")[0]
+    family = name if name in _LOADERS else _TRAINED if name in TRAINED_HERE else name.partition("-")[0]
     network: nn.Module
     network, recipe = _LOADERS[family](checkpoint)
     if name not in (family, recipe.name):
-        raise EncoderError(f"'{checkpoint}' holds {recipe.name}, expected {name}; take --encoder {recipe.name}")
+        whatever = _ANY if family == _TRAINED else family
+        raise EncoderError(
+            f"'{checkpoint}' holds {recipe.name}, expected {name}; to take it as it is, give its path as --encoder "
+            f"PATH, or 'vpr_ros export {whatever} --checkpoint PATH'"
+        )
     return network, recipe if size is None else _at_size(network, recipe, size)
 
 
