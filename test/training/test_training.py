@@ -19,6 +19,7 @@ from vpr_ros.training.config_file import config_of_values
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.train import train
+from vpr_ros.training.trainer import Trainer
 from vpr_ros.training.validation import SetFigures
 
 pytest.importorskip("pytorch_metric_learning")
@@ -535,6 +536,35 @@ def test_what_is_joined_beside_a_projection_can_be_chosen_anew_without_training_
     assert len(result.epochs) == len(whole.epochs)  # none was trained again
     at_once, afterwards = (load_place_network(Path(r.weights))[0].projection.weight for r in (whole, result))
     assert torch.equal(at_once, afterwards)
+
+
+def test_a_share_of_the_backbone_goes_back_to_the_start_and_can_be_chosen_anew(manifest_folder):
+    learning = {"freeze_through": "blocks.9", "cache": {"enabled": False}, "sampling": {"steps": 2, "places": 3}}
+    learning |= {"data": {**small_values()["data"], "validation": []}}  # so that the last epoch is kept
+
+    def weights(out, **over):
+        return load_place_network(Path(run(manifest_folder, manifest_folder / out, **learning | over).weights))[0]
+
+    start, end = weights("start", epochs=0).state_dict(), weights("out").state_dict()
+    anew = weights("out", resume=True, start_share=0.25).state_dict()
+    whole = weights("whole", start_share=0.25).state_dict()
+
+    assert any(not torch.equal(start[name], end[name]) for name in start if name.startswith("backbone."))
+    for name, value in anew.items():
+        assert torch.equal(value, whole[name])
+        expected = 0.25 * start[name] + 0.75 * end[name] if name.startswith("backbone.") else end[name]
+        assert torch.allclose(value, expected.to(value.dtype), atol=1e-6), name
+
+
+def test_what_went_back_to_the_start_is_judged(manifest_folder, monkeypatch):
+    judged, judge = [], Trainer.judge
+    monkeypatch.setattr(Trainer, "judge", lambda trainer: judged.append(1) or judge(trainer))
+    counts = []
+    for share in (0, 0.5):
+        run(manifest_folder, manifest_folder / f"out-{share}", start_share=share)
+        counts.append(len(judged))
+
+    assert counts[1] - counts[0] == counts[0] + 1
 
 
 def test_a_loss_that_is_not_finite_ends_with_advice(manifest_folder):

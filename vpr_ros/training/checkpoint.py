@@ -31,7 +31,17 @@ _KEYS = (
     "history",
 )
 # What may differ between the first part of a training and the second: it says how long, or comes after the last step.
-_FREE = ("out", "epochs", "workers", "threads", "tensorboard", "patience", "fitting.beside", "stored_in_half")
+_FREE = (
+    "out",
+    "epochs",
+    "workers",
+    "threads",
+    "tensorboard",
+    "patience",
+    "start_share",
+    "fitting.beside",
+    "stored_in_half",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -264,6 +264,8 @@ class TrainingConfig:
         seed: Of all that is drawn.
         precision: ``bf16`` and ``fp16`` run the network in half precision (fp16 on a GPU only).
         average_decay: Of the moving average of weights that is judged and kept; 0 takes the weights themselves.
+        start_share: Share of the backbone's weights that, after the last step, is taken from where the training began,
+            below 1 (WiSE-FT, Wortsman et al. 2022); what is fitted is fitted after that.
         patience: Epochs without a better result after which the training ends; 0 for never.
         workers: Processes that make images.
         threads: Processor threads of torch; 0 leaves torch's choice.
@@ -294,6 +296,7 @@ class TrainingConfig:
     seed: int = 0
     precision: Precision = "fp32"
     average_decay: float = 0.0
+    start_share: float = 0.0
     patience: int = 0
     workers: int = 0
     threads: int = 0
@@ -306,6 +309,7 @@ class TrainingConfig:
         for count in ("epochs", "seed", "workers", "threads"):
             _check(getattr(self, count) >= 0, count, getattr(self, count), "at least 0")
         _check(0 <= self.average_decay < 1, "average_decay", self.average_decay, "0 to below 1, such as 0.99")
+        _check(0 <= self.start_share < 1, "start_share", self.start_share, "0 to below 1, such as 0.25")
         _check(bool(self.data.train), "data.train", "empty", "at least one data set")
         if self.fitting != FittingConfig() and self.network.projection.kind != "linear":
             raise TrainingError(

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ from vpr_ros.training.sampling import PlaceSampler
 from vpr_ros.training.trainer import Trainer
 from vpr_ros.training.validation import RENDERINGS as JUDGED_RENDERINGS
 from vpr_ros.training.validation import refuse_unaskable
+from vpr_ros.training.weight_average import copied_weights, move_towards
 
 _VIEWS_FOR_CLUSTERS, _POSITIONS_FOR_CLUSTERS = 500, 50_000  # The authors'.
 _VIEWS_FOR_AXES = 10_000  # As Patch-NetVLAD takes for its PCA.
@@ -139,6 +140,7 @@ class _Training:
         self._progress = progress
         self._network = PlaceNetwork(config.network)
         _fill(self._network, config)
+        self._start = copied_weights(self._network.backbone) if config.start_share else {}
         freeze(self._network, config.freeze_through)
         self._network.to(memory_format=torch.channels_last)
         recipe = self._network.input_recipe()
@@ -225,9 +227,11 @@ class _Training:
             fit_clusters(head, torch.cat([part[spec.map] for part in parts]), _POSITIONS_FOR_CLUSTERS, rng)
 
     def _finish(self, trainer: Trainer, cache: MapCache | None) -> TrainingResult:
-        """Fit the last layer, judge what comes out, and write it."""
+        """Go back towards the start, fit the last layer, judge what comes out, and write it."""
         best, network = best_of(trainer.history), self._network
-        exported = best
+        is_other = bool(self._start)
+        if self._start:
+            move_towards(network.backbone, self._start, self._config.start_share)
         if network.projection is not None and (not network.is_projecting or any(self._config.fitting.beside)):
             network.is_projecting = False
             joined = self._training_descriptors(cache)
@@ -235,8 +239,8 @@ class _Training:
                 fit_axes(network, joined)
             else:
                 join_beside(network, joined, self._config.fitting.beside)
-            exported = EpochFigures(best.epoch, best.step, best.loss, best.rate, best.seconds, trainer.judge())
-        return self._write(trainer, exported)
+            is_other = True
+        return self._write(trainer, replace(best, sets=trainer.judge()) if is_other else best)
 
     def _training_descriptors(self, cache: MapCache | None) -> NDArray[np.float32]:
         """Return descriptors of training views, half of them plain.
