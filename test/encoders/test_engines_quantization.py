@@ -126,6 +126,11 @@ def test_too_few_images_are_refused_and_a_broken_one_is_left_out(own, tmp_path, 
     assert "broken.jpg" in caplog.text
 
 
+def test_images_that_are_not_there_are_told(own, tmp_path):
+    with pytest.raises(EncoderError, match=r"there is no folder '.*nowhere' of images; give one with --images"):
+        quantize_encoder(str(own), tmp_path / "nowhere", tmp_path)
+
+
 def test_int8_that_was_never_made_is_answered_with_how_to_make_it(own):
     with pytest.raises(EncoderError, match=r"no int8 file 'mine-int8.onnx'.*--precision int8 --images FOLDER"):
         open_encoder(str(own), "openvino:int8")

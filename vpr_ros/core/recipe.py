@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from math import isfinite
 from typing import Literal, get_args, get_origin
 
@@ -150,6 +150,9 @@ class Recipe:
         except dacite.UnexpectedDataError as error:
             unknown, known = ", ".join(sorted(map(str, error.keys))), ", ".join(each.name for each in fields(cls))
             raise RecipeError(f"recipe has {unknown}, which says nothing; it takes {known}") from error
+        except dacite.MissingValueError as error:
+            needed = ", ".join(each.name for each in fields(cls) if each.default is MISSING)
+            raise RecipeError(f"recipe lacks {error.field_path}; it needs {needed}") from error
         except (dacite.DaciteError, TypeError) as error:
             raise RecipeError(f"recipe does not fit: {error}") from error
 

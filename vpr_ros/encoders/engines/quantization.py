@@ -137,6 +137,8 @@ def _quantized(model: ModelProto, ranges: Sequence[NDArray[np.float32]], left: S
 
 def _inputs(network: ExportedNetwork, folder: Path) -> list[NDArray[np.float32]]:
     """Return the network's inputs of a folder's images, spread over it; what can't be read is said and left out."""
+    if not folder.is_dir():
+        raise EncoderError(f"there is no folder '{folder}' of images; give one with --images")
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _ENDINGS)
     preprocessing = Preprocessing(network.recipe)
     inputs = []
