@@ -172,7 +172,7 @@ def test_an_onnx_file_without_its_recipe_is_refused(tmp_path):
     [
         ("recipe: [", "can't read"),
         ("just words", "expected the keys"),
-        ("onnx_sha256: ab\nrecipe: {name: x}", "does not fit"),
+        ("onnx_sha256: ab\nrecipe: {name: x}", "recipe lacks height; it needs name, height"),
         ("onnx_sha256: ab\nrecipe: 3", "mapping"),
         ("!!python/object/apply:os.system [echo]", "can't read"),
     ],
