@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-import yaml
 
 pytest.importorskip("onnx")
 
-import onnx
 from onnx import TensorProto, helper, numpy_helper
+from own_network import write_network
 
 from vpr_ros.encoders import EncoderError, open_encoder
 from vpr_ros.encoders.engines.engine import encoding_of
@@ -52,17 +51,8 @@ def network(folder, last=("Identity", None)):
         helper.make_node("LpNormalization", ["flat"], ["unit"], axis=1, p=2),
         helper.make_node(kind, given, ["descriptor"], **attributes),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 32])
     output = TensorProto.DOUBLE if kind == "Cast" else TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes, "own", [image], [helper.make_tensor_value_info("descriptor", output, None)], constants
-    )
-    path = folder / "own.onnx"
-    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-    recipe = {"name": "own", "height": 32, "width": 32, "interpolation": "bilinear", "dim": 3, "licence": "none"}
-    recipe |= {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-    path.with_suffix(".yaml").write_text(yaml.safe_dump({"recipe": recipe}))
-    return path
+    return write_network(folder, "own", nodes, constants, mean=0.5, std=0.25, output=output)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -5,7 +5,6 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-import yaml
 
 pytest.importorskip("nncf")
 pytest.importorskip("openvino")
@@ -45,6 +44,7 @@ def mean_colour(folder, first_weights, *, in_half=False):
     """Write a network of two 1 x 1 convolutions whose descriptor is the mean colour, and return its path."""
     onnx = pytest.importorskip("onnx")
     from onnx import helper, numpy_helper
+    from own_network import write_network
 
     stored = {"first": first_weights, "second": np.eye(3, len(first_weights))}
     dtype, suffix = (np.float16, "_half") if in_half else (np.float32, "")
@@ -61,15 +61,7 @@ def mean_colour(folder, first_weights, *, in_half=False):
         helper.make_node("Flatten", ["mean"], ["flat"]),
         helper.make_node("LpNormalization", ["flat"], ["descriptor"], axis=1, p=2),
     ]
-    image = helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 32, 32])
-    output = helper.make_tensor_value_info("descriptor", onnx.TensorProto.FLOAT, [1, 3])
-    graph = helper.make_graph(nodes, "colour", [image], [output], weights)
-    path = folder / "colour.onnx"
-    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-    recipe = {"name": "colour", "height": 32, "width": 32, "interpolation": "bilinear", "dim": 3, "licence": "none"}
-    recipe |= {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
-    path.with_suffix(".yaml").write_text(yaml.safe_dump({"recipe": recipe}))
-    return path
+    return write_network(folder, "colour", nodes, weights, mean=0.0, std=1.0, shape=[1, 3])
 
 
 def coloured(folder, *ranges):

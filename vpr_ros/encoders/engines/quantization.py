@@ -59,7 +59,6 @@ def quantize(
     """
     inputs = _inputs(network, images)
     ranges, held_out = inputs[::2], inputs[1::2]
-    reference = Trial.of(OnnxRuntime(network.path, output=network.output), held_out)
     os.environ.setdefault("NNCF_CI", "1")  # Read at import: NNCF else reports its use over the network.
     try:
         import nncf  # noqa: F401 - whether it is here
@@ -70,6 +69,7 @@ def quantize(
         ) from error
     # Not nncf.set_log_level: that sets the level of every handler on its logger, also of those it shares with others.
     logging.getLogger("nncf").setLevel(logging.ERROR)
+    reference = Trial.of(OnnxRuntime(network.path, output=network.output), held_out)
     model = _widened(onnx.load_model(network.path))
     target = int8_name(out / network.path.name)
     unfinished = target.with_suffix(".onnx.part")
@@ -114,7 +114,8 @@ def _widened(model: ModelProto) -> ModelProto:
         values = numpy_helper.to_array(halves[cast.input[0]]).astype(np.float32)
         graph.initializer.append(numpy_helper.from_array(values, cast.output[0]))
         graph.node.remove(cast)
-    for name in {cast.input[0] for cast in casts}:
+    still_read = {name for node in graph.node for name in node.input}
+    for name in {cast.input[0] for cast in casts} - still_read:
         graph.initializer.remove(halves[name])
     return model
 
