@@ -39,7 +39,9 @@ _FREE = (
     "tensorboard",
     "patience",
     "start_share",
+    "start_share_after",
     "fitting.beside",
+    "fitting.centered",
     "stored_in_half",
 )
 

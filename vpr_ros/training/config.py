@@ -208,14 +208,19 @@ class FittingConfig:
         axes_first: Whether it begins as the principal axes of the joined heads, instead of random weights.
         beside: Length of each head's part that is joined to the projected vector (of length 1) after the training, one
             number a head, 0 for none; both are then turned to their strongest axes, as many as the projection has.
+        centered: Whether what ``beside`` joins, the projected vector included, is taken less its mean over the training
+            views: what all images share says nothing of the place, and GeM of an untouched stage is mostly that.
     """
 
     axes_first: bool = False
     beside: tuple[float, ...] = ()
+    centered: bool = False
 
     def __post_init__(self) -> None:
         """Check the values once."""
         _check(all(length >= 0 for length in self.beside), "fitting.beside", self.beside, "at least 0")
+        if self.centered and not any(self.beside):
+            raise TrainingError("fitting.centered is true, but fitting.beside joins nothing; expected a length above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +269,9 @@ class TrainingConfig:
         seed: Of all that is drawn.
         precision: ``bf16`` and ``fp16`` run the network in half precision (fp16 on a GPU only).
         average_decay: Of the moving average of weights that is judged and kept; 0 takes the weights themselves.
-        start_share: Share of the backbone's weights that, after the last step, is taken from where the training began,
-            below 1 (WiSE-FT, Wortsman et al. 2022); what is fitted is fitted after that.
+        start_share: Share of the backbone's weights that, after the last step, is taken from where the training began
+            (WiSE-FT, Wortsman et al. 2022); what is fitted is fitted after that.
+        start_share_after: Name of the backbone stage after which stages go back; empty lets all do so.
         patience: Epochs without a better result after which the training ends; 0 for never.
         workers: Processes that make images.
         threads: Processor threads of torch; 0 leaves torch's choice.
@@ -297,6 +303,7 @@ class TrainingConfig:
     precision: Precision = "fp32"
     average_decay: float = 0.0
     start_share: float = 0.0
+    start_share_after: str = ""
     patience: int = 0
     workers: int = 0
     threads: int = 0
@@ -309,13 +316,15 @@ class TrainingConfig:
         for count in ("epochs", "seed", "workers", "threads"):
             _check(getattr(self, count) >= 0, count, getattr(self, count), "at least 0")
         _check(0 <= self.average_decay < 1, "average_decay", self.average_decay, "0 to below 1, such as 0.99")
-        _check(0 <= self.start_share < 1, "start_share", self.start_share, "0 to below 1, such as 0.25")
+        _check(0 <= self.start_share <= 1, "start_share", self.start_share, "0 to 1, such as 0.25")
         _check(bool(self.data.train), "data.train", "empty", "at least one data set")
         if self.fitting != FittingConfig() and self.network.projection.kind != "linear":
             raise TrainingError(
                 f"fitting is of a linear projection, and network.projection is '{self.network.projection.kind}'; "
                 "expected kind: linear, or no fitting"
             )
+        if self.start_share_after and not self.start_share:
+            raise TrainingError("start_share is 0, expected above 0: start_share_after says which stages go back")
         heads = len(self.network.heads)
         for name, numbers in (("fitting.beside", self.fitting.beside), ("loss.on_heads", self.loss.on_heads)):
             _check(len(numbers) in (0, heads), name, numbers, f"a number for each of {heads} heads")

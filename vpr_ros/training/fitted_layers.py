@@ -96,37 +96,55 @@ def fit_axes(network: PlaceNetwork, descriptors: NDArray[np.float32]) -> None:
     network.is_projecting = True
 
 
-def join_beside(network: PlaceNetwork, joined: NDArray[np.float32], lengths: Sequence[float]) -> None:
+def join_beside(
+    network: PlaceNetwork, joined: NDArray[np.float32], lengths: Sequence[float], *, centered: bool = False
+) -> None:
     """Join parts of heads to what a trained projection gives, and turn both to their strongest axes.
 
-    The result is one linear map again. It takes the projected vectors as equally long, which they are within some per
-    cent, and keeps the cosines between views: the axes are those of the second moment, about zero and not the mean.
+    The result is one linear map again. It takes the projected vectors, and what is centered, as equally long, which
+    they are within some per cent, and keeps the cosines between views: the axes are those of the second moment, about
+    zero and not the mean.
 
     Args:
         network: Its projection is ``linear``; is changed.
         joined: Joined heads of training views, shape (n, joined dim), unit length.
         lengths: Of each head's part beside a projected vector of length 1; 0 leaves it out.
+        centered: Whether the projected vector and each part are taken less their means, at those usual lengths.
     """
-    projection, heads = network.projection, network.spec.heads
+    projection = network.projection
     assert isinstance(projection, nn.Linear)
     weight = projection.weight.detach().cpu().numpy().astype(np.float64)
     bias = projection.bias.detach().cpu().numpy().astype(np.float64)
-    usual_length = np.linalg.norm(joined @ weight.T + bias, axis=1).mean()
-    rows, offsets = [weight / usual_length], [bias / usual_length]
-    # A part takes this share of the joined vector's length.
-    shares = np.array([head.weight for head in heads]) / math.hypot(*(head.weight for head in heads))
+    blocks = [_of_usual_length(joined, weight, bias, 1, centered=centered)]
     ends = np.cumsum(network.part_dims)
-    for end, dim, share, length in zip(ends, network.part_dims, shares, lengths, strict=True):
+    for end, dim, length in zip(ends, network.part_dims, lengths, strict=True):
         if length:
-            rows.append(length / share * np.eye(network.joined_dim)[end - dim : end])
-            offsets.append(np.zeros(dim))
-    matrix, offset = np.concatenate(rows), np.concatenate(offsets)
+            part = np.eye(network.joined_dim)[end - dim : end]
+            blocks.append(_of_usual_length(joined, part, np.zeros(dim), length, centered=centered))
+    matrix, offset = (np.concatenate(each) for each in zip(*blocks, strict=True))
     both = joined @ matrix.T + offset
     _, rotation = _strongest_axes(both.T @ both / len(both), projection.out_features)
     with torch.no_grad():
         projection.weight.copy_(torch.from_numpy(rotation @ matrix))
         projection.bias.copy_(torch.from_numpy(rotation @ offset))
     network.is_projecting = True
+
+
+def _of_usual_length(
+    joined: NDArray[np.float32],
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    length: float,
+    *,
+    centered: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a linear map scaled so that its results have this length on average, and their mean at zero if asked."""
+    given = joined @ matrix.T + offset
+    if centered:
+        mean = given.mean(axis=0)
+        given, offset = given - mean, offset - mean
+    scale = length / np.linalg.norm(given, axis=1).mean()
+    return scale * matrix, scale * offset
 
 
 def _strongest_axes(moment: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""Which layers learn: a prefix of the backbone stays as it is, and BatchNorm statistics may."""
+"""Which layers learn: a prefix of the backbone stays as it is, and BatchNorm statistics may; a suffix may go back."""
 
 from __future__ import annotations
 
@@ -51,9 +51,29 @@ def frozen_stages(network: PlaceNetwork, last: str) -> list[tuple[nn.Module, ...
     Raises:
         TrainingError: There is no such stage.
     """
+    return [stage.modules for stage in network.stages[: _stages_through(network, last, "freeze_through")]]
+
+
+def stages_going_back(network: PlaceNetwork, after: str) -> nn.ModuleList:
+    """Return the modules of the stages after one; of all stages where it is empty.
+
+    Raises:
+        TrainingError: There is no such stage, or none after it.
+    """
+    stages = network.stages[_stages_through(network, after, "start_share_after") :]
+    if not stages:
+        raise TrainingError(
+            f"start_share_after is '{after}', the last stage of the backbone, so that nothing goes back; "
+            "expected one before it"
+        )
+    return nn.ModuleList(module for stage in stages for module in stage.modules)
+
+
+def _stages_through(network: PlaceNetwork, last: str, setting: str) -> int:
+    """Return how many stages there are up to one; 0 where it is empty."""
     if not last:
-        return []
+        return 0
     names = network.stage_names
     if last not in names:
-        raise TrainingError(f"freeze_through is '{last}', expected a stage of the backbone: {', '.join(names)}")
-    return [stage.modules for stage in network.stages[: names.index(last) + 1]]
+        raise TrainingError(f"{setting} is '{last}', expected a stage of the backbone: {', '.join(names)}")
+    return names.index(last) + 1

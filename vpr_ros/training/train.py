@@ -33,7 +33,7 @@ from vpr_ros.training.datasets.views import DataSet
 from vpr_ros.training.describing import describe
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside, refuse_too_many_axes
-from vpr_ros.training.freezing import freeze
+from vpr_ros.training.freezing import freeze, stages_going_back
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.map_cache import MapCache
 from vpr_ros.training.model_card import write_card
@@ -140,7 +140,8 @@ class _Training:
         self._progress = progress
         self._network = PlaceNetwork(config.network)
         _fill(self._network, config)
-        self._start = copied_weights(self._network.backbone) if config.start_share else {}
+        self._going_back = stages_going_back(self._network, config.start_share_after) if config.start_share else None
+        self._start = copied_weights(self._going_back) if self._going_back is not None else {}
         freeze(self._network, config.freeze_through)
         self._network.to(memory_format=torch.channels_last)
         recipe = self._network.input_recipe()
@@ -229,16 +230,17 @@ class _Training:
     def _finish(self, trainer: Trainer, cache: MapCache | None) -> TrainingResult:
         """Go back towards the start, fit the last layer, judge what comes out, and write it."""
         best, network = best_of(trainer.history), self._network
-        is_other = bool(self._start)
-        if self._start:
-            move_towards(network.backbone, self._start, self._config.start_share)
+        is_other = self._going_back is not None
+        if self._going_back is not None:
+            move_towards(self._going_back, self._start, self._config.start_share)
         if network.projection is not None and (not network.is_projecting or any(self._config.fitting.beside)):
             network.is_projecting = False
             joined = self._training_descriptors(cache)
             if self._config.network.projection.kind == "pca":
                 fit_axes(network, joined)
             else:
-                join_beside(network, joined, self._config.fitting.beside)
+                fitting = self._config.fitting
+                join_beside(network, joined, fitting.beside, centered=fitting.centered)
             is_other = True
         return self._write(trainer, replace(best, sets=trainer.judge()) if is_other else best)
 
