@@ -178,6 +178,9 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"teaching": {"weight": 0}}, r"teaching\.weight is 0"),
         ({"teaching": {"teachers": "one.pt"}}, r"teachers is 'one\.pt', expected a list in brackets"),
         ({"fitting": {"axes_first": True}}, "projection is 'none'"),
+        ({"fitting": {"centered": True}}, "fitting.centered is true, but fitting.beside joins nothing"),
+        ({"start_share": 1.5}, r"start_share is 1\.5, expected 0 to 1"),
+        ({"start_share_after": "blocks.10"}, "start_share is 0, expected above 0: start_share_after says"),
         (
             {"network": {"projection": {"kind": "linear"}}, "fitting": {"beside": [1, 2]}},
             "a number for each of 1 heads",

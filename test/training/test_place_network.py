@@ -252,6 +252,28 @@ def test_a_part_joined_beside_a_projection_adds_its_cosine_to_the_projections():
     assert (np.diff(strengths) < 1e-6).all()  # strongest first
 
 
+def test_what_is_joined_centered_tells_views_apart_by_what_they_do_not_share():
+    """Two parts, of which the second is mostly the same in all views: it joins at its length without that."""
+    rng = np.random.default_rng(0)
+    heads = (HeadSpec("average"), HeadSpec("gem"))
+    network = network_of(*heads, projection=ProjectionSpec("linear", dim=224))
+    parts = [rng.normal(size=(400, 112)) + mean for mean in (0.2, 4)]
+    parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
+    joined = (np.concatenate(parts, axis=1) / np.sqrt(2)).astype(np.float32)
+    with torch.no_grad():
+        network.projection.weight.zero_()[:112, :112] = torch.eye(112)
+        network.projection.bias.fill_(0.1)
+
+    join_beside(network, joined, (0.0, 0.7), centered=True)
+
+    with torch.inference_mode():
+        found = network.projection(torch.from_numpy(joined)).numpy()
+    left = [part - part.mean(axis=0) for part in parts]
+    left = [part / np.linalg.norm(part, axis=1).mean() for part in left]
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(found @ found.T, left[0] @ left[0].T + 0.7**2 * left[1] @ left[1].T, atol=1e-3)
+
+
 def test_a_saved_network_comes_back_with_its_recipe(tmp_path):
     network = network_of(
         HEADS["mixvpr"], HeadSpec("gem", map="last", weight=0.7), projection=ProjectionSpec("linear", 16)

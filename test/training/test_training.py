@@ -556,6 +556,41 @@ def test_a_share_of_the_backbone_goes_back_to_the_start_and_can_be_chosen_anew(m
         assert torch.allclose(value, expected.to(value.dtype), atol=1e-6), name
 
 
+def test_stages_after_one_go_back_to_the_start_alone(manifest_folder):
+    learning = {"freeze_through": "blocks.4", "cache": {"enabled": False}, "sampling": {"steps": 2, "places": 3}}
+    learning |= {"data": {**small_values()["data"], "validation": []}}  # so that the last epoch is kept
+    learning |= {"network": {"heads": [{"kind": "gem", "map": "last"}]}}
+
+    def weights(out, **over):
+        return load_place_network(Path(run(manifest_folder, manifest_folder / out, **learning | over).weights))[0]
+
+    start, end = weights("start", epochs=0), weights("out")
+    back = weights("out", resume=True, start_share=1, start_share_after="blocks.10")
+
+    after = back.stage_names.index("blocks.10") + 1
+    learned = 0
+    for number, stages in enumerate(zip(start.stages, end.stages, back.stages, strict=True)):
+        first, last, kept = ([v for m in stage.modules for v in m.state_dict().values()] for stage in stages)
+        learned += any(not torch.equal(a, b) for a, b in zip(first, last, strict=True))
+        expected = last if number < after else first
+        assert all(torch.equal(a, b) for a, b in zip(kept, expected, strict=True)), back.stage_names[number]
+    assert learned == len(back.stages) - (back.stage_names.index("blocks.4") + 1)
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ("blocks.99", r"start_share_after is 'blocks\.99', expected a stage of the backbone: stem, "),
+        ("blocks.15", r"start_share_after is 'blocks\.15', the last stage of the backbone, so that nothing goes back"),
+    ],
+)
+def test_a_stage_after_which_nothing_can_go_back_is_told(manifest_folder, after, words):
+    learning = {"epochs": 0, "network": {"heads": [{"kind": "gem", "map": "last"}]}}
+
+    with pytest.raises(TrainingError, match=words):
+        run(manifest_folder, manifest_folder / "out", start_share=0.5, start_share_after=after, **learning)
+
+
 def test_what_went_back_to_the_start_is_judged(manifest_folder, monkeypatch):
     judged, judge = [], Trainer.judge
     monkeypatch.setattr(Trainer, "judge", lambda trainer: judged.append(1) or judge(trainer))
