@@ -274,6 +274,23 @@ def test_what_is_joined_centered_tells_views_apart_by_what_they_do_not_share():
     np.testing.assert_allclose(found @ found.T, left[0] @ left[0].T + 0.7**2 * left[1] @ left[1].T, atol=1e-3)
 
 
+def test_a_part_that_is_the_same_in_all_views_joins_nothing_when_centered():
+    rng = np.random.default_rng(0)
+    network = network_of(HeadSpec("average"), HeadSpec("gem"), projection=ProjectionSpec("linear", dim=112))
+    joined = rng.normal(size=(400, 224)).astype(np.float32)
+    joined[:, 112:] = 0.3
+    with torch.no_grad():
+        network.projection.weight.zero_()[:, :112] = torch.eye(112)
+        network.projection.bias.zero_()
+
+    join_beside(network, joined, (0.0, 1.0), centered=True)
+
+    with torch.inference_mode():
+        found = network.projection(torch.from_numpy(joined)).numpy()
+    first = joined[:, :112] - joined[:, :112].mean(axis=0)
+    np.testing.assert_allclose(found @ found.T, first @ first.T / np.linalg.norm(first, axis=1).mean() ** 2, atol=1e-3)
+
+
 def test_a_saved_network_comes_back_with_its_recipe(tmp_path):
     network = network_of(
         HEADS["mixvpr"], HeadSpec("gem", map="last", weight=0.7), projection=ProjectionSpec("linear", 16)

@@ -20,6 +20,7 @@ from vpr_ros.training.fit_reranker import k_means
 _SECOND_SHARE = 0.01
 _ROUNDS = 50
 _SMALLEST_VARIANCE = 1e-9
+_SHORTEST_PART = 1e-5  # of parts that are at most of length 1 and computed in float32
 
 
 def fit_clusters(pool: NetVlad, feature_maps: torch.Tensor, positions: int, rng: np.random.Generator) -> None:
@@ -143,7 +144,9 @@ def _of_usual_length(
     if centered:
         mean = given.mean(axis=0)
         given, offset = given - mean, offset - mean
-    scale = length / np.linalg.norm(given, axis=1).mean()
+    usual_length = np.linalg.norm(given, axis=1).mean()
+    # What is the same in all views has no length of its own, only rounding, and joins nothing.
+    scale = length / usual_length if usual_length > _SHORTEST_PART else 0.0
     return scale * matrix, scale * offset
 
 
