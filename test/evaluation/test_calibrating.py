@@ -100,23 +100,21 @@ def test_single_images_are_judged_by_looks_alone_and_learn_from_look_alikes_of_o
     by_itself, _ = fit_to_queries(queries(1.0), RECIPE, "square")
     look_alikes = queries(4.0, right=0, wrong=40)
     warned, _ = fit_to_queries(queries(1.0), RECIPE, "square", look_alikes)
-    spared, _ = fit_to_queries(queries(1.0), RECIPE, "square", copies=look_alikes)
 
     looks = {**dict.fromkeys(FIGURES, 0.5), "inliers": 4.0}
     assert by_itself.lone.weights["support"] == by_itself.lone.weights["sequence"] == 0
     assert warned.lone.probability(looks) < by_itself.lone.probability(looks)
     assert warned.probability(looks) == by_itself.probability(looks), "look-alikes count for single images alone"
-    assert spared.lone == by_itself.lone, "copies, which no image can tell apart, do not count for these either"
 
 
-def test_copies_say_what_odometry_is_worth(square):
+def test_look_alikes_of_other_recordings_say_what_odometry_is_worth(square):
     def queries(inliers_of_wrong):
         figures = dict.fromkeys(FIGURES, 0.5) | {"odometry": 1.0}
         right = [[LabelledCandidate({**figures, "inliers": 4.0}, Label.RIGHT)]] * 20
         return [*right, *[[LabelledCandidate({**figures, "inliers": inliers_of_wrong}, Label.WRONG)]] * 20]
 
     without, _ = fit_to_queries(queries(1.0), RECIPE, "square")
-    warned, _ = fit_to_queries(queries(1.0), RECIPE, "square", copies=queries(4.0))
+    warned, _ = fit_to_queries(queries(1.0), RECIPE, "square", queries(4.0))
 
     allowed = {**dict.fromkeys(FIGURES, 0.5), "inliers": 4.0, "odometry": 1.0}
     assert warned.probability(allowed) < without.probability(allowed)

@@ -108,7 +108,6 @@ def fit_to_queries(
     recipe: Recipe,
     name: str,
     only_with_odometry: Sequence[Sequence[LabelledCandidate]] = (),
-    copies: Sequence[Sequence[LabelledCandidate]] = (),
 ) -> tuple[Policy, LabelledPairs]:
     """Return the policy fitted to the best candidate of each query, and those pairs.
 
@@ -128,8 +127,6 @@ def fit_to_queries(
         recipe: Of the encoder that was used.
         name: Where the pairs come from, for people.
         only_with_odometry: Further queries that count for the ``aided`` and ``lone`` parts alone.
-        copies: Further queries that count for the ``aided`` part alone: of places that are copies of each other, which
-            no single image can tell apart.
 
     Raises:
         PolicyError: Too few right or wrong pairs.
@@ -144,9 +141,7 @@ def fit_to_queries(
     past_sequence = [[c for c in query if _passes_alone(c.figures, asked)] for query in unaided]
     if passing := [query for query in past_sequence if query]:
         policy = replace(policy, accepted=accepted_precision(policy, best_pairs(passing, policy.log_odds)))
-    allowed = [
-        [c for c in query if c.figures.get("odometry", 0.0) > 0] for query in (*queries, *only_with_odometry, *copies)
-    ]
+    allowed = [[c for c in query if c.figures.get("odometry", 0.0) > 0] for query in (*queries, *only_with_odometry)]
     aided_pairs = best_pairs([query for query in allowed if query], policy.log_odds)
     right = int(aided_pairs.is_same_place.sum())
     if right < _LEAST_OF_A_KIND or len(aided_pairs.is_same_place) - right < _LEAST_ALLOWED_WRONG:

@@ -36,9 +36,8 @@ from vpr_ros.training.labelled_photographs import Photographs, open_rows
 from vpr_ros.training.tours import tour_queries, tours_of
 
 Queries = Sequence[Sequence[LabelledCandidate]]
-# What queries are for: the fit; the scales of pairs that odometry allows and of single images, or the first of these
-# alone; or the proof.
-Use = Literal["fitted", "scales", "scale with odometry", "held out"]
+# What queries are for: the fit; the scales of pairs that odometry allows and of single images; or the proof.
+Use = Literal["fitted", "scales", "held out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,6 @@ def fit(found: Sequence[tuple[Recording, Queries]], encoder: Encoder) -> tuple[P
         encoder.recipe,
         "open photographs and simulated robot",
         only_with_odometry=by_use["scales"],
-        copies=by_use["scale with odometry"],
     )
     # What odometry refuses never comes to the policy.
     allowed = [[c for c in query if c.figures.get("odometry") != 0] for query in by_use["held out"]]
@@ -159,9 +157,7 @@ def _name(drive: Drive) -> str:
 
 
 def _use(drive: Drive) -> Use:
-    if drive in HELD_OUT_DRIVES:
-        return "held out"
-    return "scale with odometry" if drive.has_copies else "scales"
+    return "held out" if drive in HELD_OUT_DRIVES else "scales"
 
 
 if __name__ == "__main__":

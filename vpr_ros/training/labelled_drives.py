@@ -27,17 +27,15 @@ class Drive:
     Attributes:
         uri: Route and conditions.
         size: Width and height its images are shrunk to; None as they come (640, 480).
-        has_copies: Whether its places are copies of each other, which no single image can tell apart.
     """
 
     uri: str
     size: tuple[int, int] | None = None
-    has_copies: bool = False
 
 
 DRIVES = (
-    Drive("sim:ring", has_copies=True),
-    Drive("sim:ring?light=night_lap2", (160, 120), has_copies=True),
+    Drive("sim:ring"),
+    Drive("sim:ring?light=night_lap2", (160, 120)),
     Drive("sim:garden?light=night_lap2"),
     Drive("sim:depot?shift_m=0.3"),
     Drive("sim:court?shift_m=0.4"),
