@@ -104,7 +104,7 @@ def test_single_images_are_judged_by_looks_alone_and_learn_from_look_alikes_of_o
     looks = {**dict.fromkeys(FIGURES, 0.5), "inliers": 4.0}
     assert by_itself.lone.weights["support"] == by_itself.lone.weights["sequence"] == 0
     assert warned.lone.probability(looks) < by_itself.lone.probability(looks)
-    assert warned.probability(looks) == by_itself.probability(looks), "look-alikes count for single images alone"
+    assert warned.probability(looks) == by_itself.probability(looks), "not where neighbours speak"
 
 
 def test_look_alikes_of_other_recordings_say_what_odometry_is_worth(square):
