@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vpr_ros.encoders import EncoderError, open_encoder
-from vpr_ros.encoders.models.aggregators import build_head, dim_of
+from vpr_ros.encoders.models.aggregators import aggregate, build_head, dim_of
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
 from vpr_ros.encoders.models.efficientnet_lite import LITE_VARIANTS, EfficientNetLite, fill_efficientnet_lite
 from vpr_ros.encoders.models.export import export_network
@@ -23,6 +23,8 @@ HEADS = {
     "learned gem": HeadSpec("gem", learn_p=True),
     "average": HeadSpec("average"),
     "grid": HeadSpec("grid", rows=2, columns=2),
+    "mixvpr, moved": HeadSpec("mixvpr", dim=32, depth=2, moved_columns=(-2, 1)),
+    "grid, moved": HeadSpec("grid", rows=2, columns=2, moved_columns=(-1, 1)),
 }
 SIZE = 64
 
@@ -39,7 +41,7 @@ def test_an_aggregator_gives_one_vector_a_map_and_passes_a_gradient_to_every_pos
     feature_map = torch.rand(3, 16, 4, 4, requires_grad=True)
     head = build_head(spec, channels=16, size=4)
 
-    vectors = head(feature_map)
+    vectors = aggregate(head, feature_map, spec.moved_columns)
     (vectors * torch.randn(vectors.shape)).sum().backward()
 
     assert vectors.shape == (3, dim_of(spec, 16))
@@ -97,6 +99,43 @@ def test_a_grid_is_the_mean_of_unit_vectors_in_each_cell():
     cells = build_head(HeadSpec("grid", rows=2, columns=2), 5, 4)(feature_map[..., :4]).reshape(5, 2, 2)
 
     torch.testing.assert_close(cells[:, 1, 0], unit[0, :, 2:, :2].mean(dim=(1, 2)))
+
+
+def test_a_moved_head_is_the_mean_over_maps_whose_edge_is_repeated():
+    feature_map = torch.rand(2, 5, 4, 4)
+    head = build_head(HEADS["mixvpr"], 5, 4)
+    to_the_left = torch.cat([feature_map[..., 2:], feature_map[..., 3:].expand(2, 5, 4, 2)], dim=3)
+    to_the_right = torch.cat([feature_map[..., :1], feature_map[..., :3]], dim=3)
+
+    mean = aggregate(head, feature_map, (-2, 1))
+
+    torch.testing.assert_close(mean, (head(feature_map) + head(to_the_left) + head(to_the_right)) / 3)
+
+
+def test_a_step_aside_changes_a_moved_grid_less():
+    row = torch.randn(1, 8, 4, 20)
+    here, aside = row[..., :16], row[..., 4:]
+    head = build_head(HeadSpec("grid", rows=4, columns=4), 8, 16)
+
+    def cosine(moved_columns):
+        one, other = (aggregate(head, torch.nn.functional.pad(m, (0, 0, 6, 6)), moved_columns) for m in (here, aside))
+        return float(torch.cosine_similarity(one, other))
+
+    assert cosine((-4, 4)) > cosine(()) + 0.2
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (lambda: HeadSpec("gem", moved_columns=(-1, 1)), "moved_columns, which says nothing about it"),
+        (lambda: HeadSpec("grid", moved_columns=(0, 1)), "none of them 0"),
+        (lambda: HeadSpec("grid", moved_columns=(1, 1)), "different numbers"),
+        (lambda: build_head(HeadSpec("grid", moved_columns=(-4,)), 5, 4), "moves all out of a map of 4 columns"),
+    ],
+)
+def test_columns_that_move_nothing_or_all_are_refused(head, told):
+    with pytest.raises(EncoderError, match=told):
+        head()
 
 
 def test_joined_heads_keep_their_weights_and_the_whole_has_unit_length():

@@ -133,12 +133,12 @@ def fit_to_queries(
     """
     known = policy_for(recipe)
     asked = thresholds_by(known, Thresholds())
-    unaided = [[replace(c, figures=_without_odometry(c.figures)) for c in query] for query in queries]
+    unaided = [[replace(c, figures=without_odometry(c.figures)) for c in query] for query in queries]
     policy, pairs = _fit_in_rounds(unaided, recipe, name)
-    lone = _fitted_to_looks([*queries, *only_with_odometry], recipe, name, asked.min_lone_margin)
+    lone = _fitted_toby_looks([*queries, *only_with_odometry], recipe, name, asked.min_lone_margin)
     # The scale of the encoder's cosines stays, whatever is learned here.
     policy = replace(policy, thresholds=known.thresholds, lone=lone)
-    past_sequence = [[c for c in query if _passes_alone(c.figures, asked)] for query in unaided]
+    past_sequence = [[c for c in query if passes_alone(c.figures, asked)] for query in unaided]
     if passing := [query for query in past_sequence if query]:
         policy = replace(policy, accepted=accepted_precision(policy, best_pairs(passing, policy.log_odds)))
     allowed = [[c for c in query if c.figures.get("odometry", 0.0) > 0] for query in (*queries, *only_with_odometry)]
@@ -152,12 +152,12 @@ def fit_to_queries(
     return replace(policy, aided=_rescaled(policy, aided_pairs)), both
 
 
-def _fitted_to_looks(
+def _fitted_toby_looks(
     queries: Sequence[Sequence[LabelledCandidate]], recipe: Recipe, name: str, min_margin: float
 ) -> Policy | None:
     """Return the policy of single images, whose margin is asked first; None if there are too few pairs."""
     asked = [[c for c in query if c.figures.get("margin", -np.inf) >= min_margin] for query in queries]
-    looks = [[replace(c, figures=_looks(c.figures)) for c in query] for query in asked if query]
+    looks = [[replace(c, figures=by_looks(c.figures)) for c in query] for query in asked if query]
     try:
         policy, _ = _fit_in_rounds(looks, recipe, name)
     except PolicyError:
@@ -165,7 +165,8 @@ def _fitted_to_looks(
     return policy
 
 
-def _looks(figures: Mapping[str, float]) -> Mapping[str, float]:
+def by_looks(figures: Mapping[str, float]) -> Mapping[str, float]:
+    """Return what a single image shows of a pair: nothing of neighbours, nothing of odometry."""
     return {name: value for name, value in figures.items() if FIGURES.get(name, "sequence") != "sequence"}
 
 
@@ -176,7 +177,7 @@ def _rescaled(policy: Policy, pairs: LabelledPairs) -> Policy:
     return replace(curved, accepted=accepted_precision(curved, pairs))
 
 
-def _passes_alone(figures: Mapping[str, float], asked: Thresholds) -> bool:
+def passes_alone(figures: Mapping[str, float], asked: Thresholds) -> bool:
     """Say whether the sequence stage lets a pair pass that neither odometry nor a metric pose vouches for."""
     least = {
         "inliers": math.log1p(asked.min_lone_inliers),
@@ -186,7 +187,8 @@ def _passes_alone(figures: Mapping[str, float], asked: Thresholds) -> bool:
     return all(figures.get(name, -np.inf) >= threshold for name, threshold in least.items())
 
 
-def _without_odometry(figures: Mapping[str, float]) -> Mapping[str, float]:
+def without_odometry(figures: Mapping[str, float]) -> Mapping[str, float]:
+    """Return what is seen of a pair by a robot that has no odometry."""
     return {name: value for name, value in figures.items() if name != "odometry"}
 
 

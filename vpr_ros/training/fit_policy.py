@@ -31,11 +31,11 @@ from vpr_ros.detection.calibration import (
 )
 from vpr_ros.detection.policy import Policy, policy_as_yaml
 from vpr_ros.encoders import Encoder, open_encoder
+from vpr_ros.training.accepted import Accepted, Queries, accepted
 from vpr_ros.training.labelled_drives import DRIVES, HELD_OUT_DRIVES, Drive, drive_queries
 from vpr_ros.training.labelled_photographs import Photographs, open_rows
 from vpr_ros.training.tours import tour_queries, tours_of
 
-Queries = Sequence[Sequence[LabelledCandidate]]
 # What queries are for: the fit; the scales of pairs that odometry allows and of single images; or the proof.
 Use = Literal["fitted", "scales", "held out"]
 
@@ -101,6 +101,24 @@ def fit(found: Sequence[tuple[Recording, Queries]], encoder: Encoder) -> tuple[P
     }
 
 
+def accepted_table(found: Sequence[tuple[Recording, Queries]], policy: Policy) -> str:
+    """Return what a policy accepts of each recording, as the Markdown table of its card."""
+    lines = [
+        "Accepted: right of revisits, wrong; empty where a recording has no odometry or no sequence.",
+        "",
+        "| recording | used for | odometry allows it | without odometry | single images |",
+        "|---|---|---|---|---|",
+    ]
+    sums: dict[Use, list[Accepted]] = {}
+    for recording, queries in found:
+        cells = accepted(queries, policy)
+        lines.append(_row(recording.name, recording.use, cells))
+        so_far = sums.get(recording.use, [Accepted()] * len(cells))
+        sums[recording.use] = [a + (b or Accepted()) for a, b in zip(so_far, cells, strict=True)]
+    lines += [_row("all", use, cells) for use, cells in sums.items()]
+    return "\n".join(lines) + "\n"
+
+
 class KeptQueries:
     """Labelled queries in a file, a line of JSON a recording, so that a stopped run goes on and a fit is repeated."""
 
@@ -145,6 +163,11 @@ def main() -> None:
         sys.stderr.write(f"{recording.name}, {recording.use}: {len(found[-1][1])} queries\n")
     policy, notes = fit(found, encoder)
     arguments.out.write_text(policy_as_yaml(policy, notes), encoding="utf-8")
+    sys.stdout.write(accepted_table(found, policy))
+
+
+def _row(name: str, use: Use, cells: Sequence[Accepted | None]) -> str:
+    return f"| {name} | {use} | {' | '.join('' if cell is None else str(cell) for cell in cells)} |"
 
 
 def _panoramas(photographs: Path, split: str) -> list[Path]:

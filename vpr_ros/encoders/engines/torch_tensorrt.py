@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.engines.engine import Precision, first_line, spelled
+from vpr_ros.encoders.engines.engine import Precision, encoding_of, first_line, spelled
 from vpr_ros.encoders.engines.engine_cache import EngineCache, EngineKey
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP
 from vpr_ros.encoders.errors import EncoderError
@@ -68,12 +68,12 @@ class TensorRt:
             with torch.cuda.stream(self._stream):
                 self._buffers[self._input].copy_(torch.from_numpy(network_input))
                 done = self._context.execute_async_v3(self._stream.cuda_stream)
-                descriptor, *rest = (self._buffers[name][0].cpu().numpy() for name in self._outputs)
+                descriptor, *rest = (self._buffers[name].cpu().numpy() for name in self._outputs)
         except RuntimeError as error:
             raise EncoderError(f"TensorRT failed: {first_line(error)}") from error
         if not done:
             raise EncoderError("TensorRT failed to start a pass; its log says why")
-        return Encoding(descriptor, rest[0] if rest else None)
+        return encoding_of(descriptor, rest[0] if rest else None)
 
 
 def cached_tensorrt(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,6 +58,11 @@ def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
     Raises:
         EncoderError: It does not fit the map.
     """
+    if farthest := [columns for columns in spec.moved_columns if abs(columns) >= size]:
+        raise EncoderError(
+            f"head '{spec.kind}' has moved_columns {farthest[0]}, which moves all out of a map of {size} columns; "
+            f"expected {1 - size} to {size - 1}"
+        )
     if spec.kind == "mixvpr":
         shape = MixVprShape(
             spec.dim // spec.out_rows,
@@ -72,6 +80,29 @@ def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
     if spec.kind == "gem":
         return LearnedGem() if spec.learn_p else Gem()
     return Average()
+
+
+def aggregate(head: nn.Module, feature_map: Tensor, moved_columns: Sequence[int]) -> Tensor:
+    """Return what an aggregator gives of a map, the mean over the map as it is and moved sideways.
+
+    Args:
+        head: The aggregator.
+        feature_map: Shape (batch, channels, rows, columns).
+        moved_columns: By how many columns to the right it is moved besides; negative ones to the left.
+    """
+    if not moved_columns:
+        given: Tensor = head(feature_map)
+        return given
+    moved = torch.cat([feature_map, *(_moved(feature_map, columns) for columns in moved_columns)])
+    mean: Tensor = head(moved).unflatten(0, (1 + len(moved_columns), -1)).mean(dim=0)
+    return mean
+
+
+def _moved(feature_map: Tensor, columns: int) -> Tensor:
+    """Return a map moved to the right, what comes in from outside being its edge repeated."""
+    width, reach = feature_map.shape[3], abs(columns)
+    padded = functional.pad(feature_map, (reach, reach, 0, 0), mode="replicate")
+    return padded[..., reach - columns : reach - columns + width]
 
 
 def dim_of(spec: HeadSpec, channels: int) -> int:

@@ -17,11 +17,11 @@ ProjectionKind = Literal["none", "linear", "pca"]
 
 # Which settings mean something for which head, beside map and weight.
 _APPLYING: dict[HeadKind, tuple[str, ...]] = {
-    "mixvpr": ("dim", "out_rows", "depth"),
+    "mixvpr": ("dim", "out_rows", "depth", "moved_columns"),
     "netvlad": ("clusters",),
     "gem": ("learn_p",),
     "average": (),
-    "grid": ("rows", "columns"),
+    "grid": ("rows", "columns", "moved_columns"),
 }
 _STRIDE = 32
 
@@ -41,6 +41,8 @@ class HeadSpec:
         learn_p: GeM: whether the exponent is learned from 3 on; else it stays 3.
         rows: Grid: cells from top to bottom.
         columns: Grid: cells from left to right.
+        moved_columns: MixVPR and grid, which keep positions: columns by which the map is moved sideways besides, its
+            edge repeated; what is given is the mean over all of them, which a step aside changes less.
 
     Raises:
         EncoderError: A value out of range, or one that says nothing about this kind.
@@ -56,6 +58,7 @@ class HeadSpec:
     learn_p: bool = False
     rows: int = 4
     columns: int = 4
+    moved_columns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values once."""
@@ -71,6 +74,11 @@ class HeadSpec:
             raise EncoderError(
                 f"head '{self.kind}' has dim {self.dim} and out_rows {self.out_rows}, expected a dim that out_rows "
                 "divides, such as 512 and 2"
+            )
+        if 0 in self.moved_columns or len(set(self.moved_columns)) < len(self.moved_columns):
+            raise EncoderError(
+                f"head '{self.kind}' has moved_columns {list(self.moved_columns)}, expected different numbers, none of "
+                "them 0 (the map as it is counts always), such as [-4, 4]"
             )
         for each in fields(self):
             ignored = each.name not in ("kind", "map", "weight", *_APPLYING[self.kind])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vpr_ros.core import Recipe
 from vpr_ros.core.recipe import RecipeError
 from vpr_ros.encoders.errors import EncoderError
-from vpr_ros.encoders.models.aggregators import build_head, dim_of
+from vpr_ros.encoders.models.aggregators import aggregate, build_head, dim_of
 from vpr_ros.encoders.models.backbones import BACKBONES
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, state_dict_of
 from vpr_ros.encoders.models.gem import unit_length
@@ -144,7 +144,10 @@ class PlaceNetwork(nn.Module):
 
     def _describe(self, maps: dict[MapName, Tensor]) -> Description:
         specs = self.spec.heads
-        parts = [unit_length(head(maps[spec.map])) for head, spec in zip(self.heads, specs, strict=True)]
+        parts = [
+            unit_length(aggregate(head, maps[spec.map], spec.moved_columns))
+            for head, spec in zip(self.heads, specs, strict=True)
+        ]
         weighted = [part * spec.weight for part, spec in zip(parts, specs, strict=True)]
         joined = unit_length(weighted[0] if len(weighted) == 1 else torch.cat(weighted, dim=1))
         if self.projection is None or not self.is_projecting:
