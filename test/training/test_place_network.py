@@ -15,6 +15,7 @@ from vpr_ros.encoders.models.place_network import PlaceNetwork, load_place_netwo
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.fitted_layers import fit_axes, fit_clusters, join_beside
 from vpr_ros.training.freezing import freeze, set_learning_mode
+from vpr_ros.training.model_card import network_in_words
 
 HEADS = {
     "mixvpr": HeadSpec("mixvpr", dim=32, depth=2),
@@ -112,16 +113,21 @@ def test_a_moved_head_is_the_mean_over_maps_whose_edge_is_repeated():
     torch.testing.assert_close(mean, (head(feature_map) + head(to_the_left) + head(to_the_right)) / 3)
 
 
-def test_a_step_aside_changes_a_moved_grid_less():
-    row = torch.randn(1, 8, 4, 20)
-    here, aside = row[..., :16], row[..., 4:]
-    head = build_head(HeadSpec("grid", rows=4, columns=4), 8, 16)
+@pytest.mark.parametrize("step", [3, 4, 5])
+@pytest.mark.parametrize("head", ["mixvpr", "grid"])
+def test_a_step_aside_changes_a_moved_head_less(head, step):
+    torch.manual_seed(0)
+    strips = torch.nn.functional.avg_pool2d(torch.randn(32, 64, 16, 24), 3, stride=1, padding=1)
+    here, aside = strips[..., :16], strips[..., step : 16 + step]
+    spec = HeadSpec("mixvpr", dim=512) if head == "mixvpr" else HeadSpec("grid", rows=4, columns=4)
+    head = build_head(spec, 64, 16)
 
-    def cosine(moved_columns):
-        one, other = (aggregate(head, torch.nn.functional.pad(m, (0, 0, 6, 6)), moved_columns) for m in (here, aside))
-        return float(torch.cosine_similarity(one, other))
+    def mean_cosine(moved_columns):
+        with torch.inference_mode():
+            one, other = (aggregate(head, maps, moved_columns) for maps in (here, aside))
+        return float(torch.cosine_similarity(one - one.mean(dim=0), other - other.mean(dim=0)).mean())
 
-    assert cosine((-4, 4)) > cosine(()) + 0.2
+    assert mean_cosine((-4, 4)) > mean_cosine(()) + 0.1
 
 
 @pytest.mark.parametrize(
@@ -130,12 +136,22 @@ def test_a_step_aside_changes_a_moved_grid_less():
         (lambda: HeadSpec("gem", moved_columns=(-1, 1)), "moved_columns, which says nothing about it"),
         (lambda: HeadSpec("grid", moved_columns=(0, 1)), "none of them 0"),
         (lambda: HeadSpec("grid", moved_columns=(1, 1)), "different numbers"),
-        (lambda: build_head(HeadSpec("grid", moved_columns=(-4,)), 5, 4), "moves all out of a map of 4 columns"),
+        (
+            lambda: build_head(HeadSpec("grid", moved_columns=(3, -4)), 5, 4),
+            "-4, which moves all out of a map of 4",
+        ),
+        (lambda: build_head(HeadSpec("grid", rows=1, columns=1, moved_columns=(1,)), 5, 1), "less than 1 to either"),
     ],
 )
 def test_columns_that_move_nothing_or_all_are_refused(head, told):
     with pytest.raises(EncoderError, match=told):
         head()
+
+
+def test_a_card_tells_a_moved_head_from_one_that_is_not():
+    words = network_in_words(NetworkSpec("resnet18", (HeadSpec("grid", moved_columns=(-4, 4)), HeadSpec("gem"))))
+
+    assert "grid 4 x 4 of the stride-16 map and of it moved by -4, 4 columns + gem of the stride-16 map;" in words
 
 
 def test_joined_heads_keep_their_weights_and_the_whole_has_unit_length():

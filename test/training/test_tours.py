@@ -7,6 +7,7 @@ import pytest
 from vpr_ros.detection import Settings
 from vpr_ros.detection.calibration import Label, LabelledCandidate, all_seen
 from vpr_ros.encoders import open_encoder
+from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.fit_policy import KeptQueries, Recording, recordings
 from vpr_ros.training.tours import Stand, tour, tour_queries, tours_of
 
@@ -81,15 +82,17 @@ def test_labelled_queries_are_made_once_and_read_back_as_they_were(tmp_path):
         return [[LabelledCandidate({"similarity": 0.25, "inliers": 3.0}, Label.RIGHT)], []]
 
     recording, file = Recording("a drive", "fitted", queries), tmp_path / "kept.jsonl"
-    first = KeptQueries(file).of(recording)
+    first = KeptQueries(file, "a" * 64).of(recording)
     with file.open("a") as cut_off:
         cut_off.write('{"recording": "another", "que')
-    again = KeptQueries(file)
+    again = KeptQueries(file, "a" * 64)
 
     assert again.of(recording) == first
     assert len(made) == 1
     again.of(Recording("another", "fitted", queries))
-    assert len(KeptQueries(file).of(Recording("another", "fitted", list))) == 2
+    assert len(KeptQueries(file, "a" * 64).of(Recording("another", "fitted", list))) == 2
+    with pytest.raises(TrainingError, match=f"holds queries of weights {'a' * 64}, expected {'b' * 64}"):
+        KeptQueries(file, "b" * 64)
 
 
 def test_recordings_have_names_of_their_own_and_what_is_held_out_is_in_no_fit(tmp_path):

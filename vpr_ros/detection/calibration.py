@@ -88,6 +88,10 @@ class LabelledCandidate:
     label: Label
 
 
+# The labelled candidates of each of many queries.
+Queries = Sequence[Sequence[LabelledCandidate]]
+
+
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
     """Pairs to which a policy gives about the same probability.
@@ -104,10 +108,10 @@ class ReliabilityBin:
 
 
 def fit_to_queries(
-    queries: Sequence[Sequence[LabelledCandidate]],
+    queries: Queries,
     recipe: Recipe,
     name: str,
-    only_with_odometry: Sequence[Sequence[LabelledCandidate]] = (),
+    only_with_odometry: Queries = (),
 ) -> tuple[Policy, LabelledPairs]:
     """Return the policy fitted to the best candidate of each query, and those pairs.
 
@@ -135,7 +139,7 @@ def fit_to_queries(
     asked = thresholds_by(known, Thresholds())
     unaided = [[replace(c, figures=without_odometry(c.figures)) for c in query] for query in queries]
     policy, pairs = _fit_in_rounds(unaided, recipe, name)
-    lone = _fitted_toby_looks([*queries, *only_with_odometry], recipe, name, asked.min_lone_margin)
+    lone = _fitted_to_looks([*queries, *only_with_odometry], recipe, name, asked.single_image_margin)
     # The scale of the encoder's cosines stays, whatever is learned here.
     policy = replace(policy, thresholds=known.thresholds, lone=lone)
     past_sequence = [[c for c in query if passes_alone(c.figures, asked)] for query in unaided]
@@ -152,9 +156,7 @@ def fit_to_queries(
     return replace(policy, aided=_rescaled(policy, aided_pairs)), both
 
 
-def _fitted_toby_looks(
-    queries: Sequence[Sequence[LabelledCandidate]], recipe: Recipe, name: str, min_margin: float
-) -> Policy | None:
+def _fitted_to_looks(queries: Queries, recipe: Recipe, name: str, min_margin: float) -> Policy | None:
     """Return the policy of single images, whose margin is asked first; None if there are too few pairs."""
     asked = [[c for c in query if c.figures.get("margin", -np.inf) >= min_margin] for query in queries]
     looks = [[replace(c, figures=by_looks(c.figures)) for c in query] for query in asked if query]
@@ -192,9 +194,7 @@ def without_odometry(figures: Mapping[str, float]) -> Mapping[str, float]:
     return {name: value for name, value in figures.items() if name != "odometry"}
 
 
-def _fit_in_rounds(
-    queries: Sequence[Sequence[LabelledCandidate]], recipe: Recipe, name: str
-) -> tuple[Policy, LabelledPairs]:
+def _fit_in_rounds(queries: Queries, recipe: Recipe, name: str) -> tuple[Policy, LabelledPairs]:
     score: Callable[[Mapping[str, float]], float] = _score_by_hand
     for _ in range(_ROUNDS):
         pairs = best_pairs(queries, score)
@@ -203,9 +203,7 @@ def _fit_in_rounds(
     return policy, pairs
 
 
-def best_pairs(
-    queries: Sequence[Sequence[LabelledCandidate]], score: Callable[[Mapping[str, float]], float]
-) -> LabelledPairs:
+def best_pairs(queries: Queries, score: Callable[[Mapping[str, float]], float]) -> LabelledPairs:
     """Return the best-scored candidate of each query; queries whose best one truth does not judge are left out."""
     best = [max(query, key=lambda candidate: score(candidate.figures)) for query in queries]
     judged = [candidate for candidate in best if candidate.label is not Label.IGNORED]

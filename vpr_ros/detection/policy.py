@@ -133,6 +133,11 @@ class Thresholds:
         0.999, "Probability stage: share of accepted closures that shall be right.", low=0.5, high=0.9999
     )
 
+    @property
+    def single_image_margin(self) -> float:
+        """What the margin stage asks of a single image."""
+        return max(self.min_margin, self.min_lone_margin)
+
 
 def thresholds_by(policy: Policy, thresholds: Thresholds) -> Thresholds:
     """Return thresholds with those of a policy's encoder in place of defaults; what a user chose stays."""
@@ -216,6 +221,14 @@ class Policy:
                 f"policy '{self.name}' has accepted probabilities that do not ascend within 0 to 1; "
                 "run 'vpr_ros calibrate' again"
             )
+
+    def of_single_images(self) -> Policy:
+        """Return the policy of an image without neighbours in time.
+
+        What share of closures is right from some probability on was measured with the keyframes around them, so a
+        single image's own probability has to reach the precision.
+        """
+        return replace(self.lone or self, accepted=())
 
     def scale(self, figures: Mapping[str, float]) -> Policy:
         """Return the policy that weighs a pair: ``aided`` where odometry was asked and allows it, else this one."""

@@ -57,12 +57,9 @@ class Relocalizer:
         self._encoder = encoder
         self._place_map = place_map
         self._settings = settings = settings.of_encoder(encoder.recipe)
-        # What share of closures is right from some probability on was measured with the keyframes around them. A single
-        # image has none: its own probability has to reach the precision, and no other place may look as much like it.
-        policy = policy_for(encoder.recipe, settings.choice.policy)
-        self._policy = replace(policy.lone or policy, accepted=())
-        asked = settings.thresholds
-        thresholds = replace(asked, min_margin=max(asked.min_margin, asked.min_lone_margin))
+        self._policy = policy_for(encoder.recipe, settings.choice.policy).of_single_images()
+        # No other place may look as much like it.
+        thresholds = replace(settings.thresholds, min_margin=settings.thresholds.single_image_margin)
         self._stages = build_stages(thresholds, self._policy, _WITHOUT)
 
     def locate(self, frame: Frame, max_hypotheses: int = 1) -> RelocalizationAnswer:

@@ -3,84 +3,136 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 
-from vpr_ros.detection.calibration import Label, LabelledCandidate, by_looks, passes_alone, without_odometry
+from vpr_ros.detection.calibration import Label, LabelledCandidate, Queries, by_looks, passes_alone, without_odometry
 from vpr_ros.detection.policy import Policy, Thresholds, thresholds_by
 
 Figures = Mapping[str, float]
-Queries = Sequence[Sequence[LabelledCandidate]]
+
+_HEAD = """\
+Accepted of the queries that have a right candidate, right and wrong; empty where a recording has no odometry or no
+sequence.
+
+| recording | used for | odometry allows it | without odometry | single images |
+|---|---|---|---|---|
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """Queries of one recording whose best candidate was accepted.
+class Counts:
+    """What came of the queries of a recording.
 
     Attributes:
-        right: Of the same place.
-        revisits: Queries that have a right candidate.
-        wrong: Of another place.
+        right: Queries whose best candidate was accepted and is right.
+        askable: Queries that have a right candidate.
+        wrong: Queries whose best candidate was accepted and is wrong.
     """
 
     right: int = 0
-    revisits: int = 0
+    askable: int = 0
     wrong: int = 0
 
-    def __add__(self, other: Accepted) -> Accepted:
+    def __add__(self, other: Counts) -> Counts:
         """Return the sum over two recordings."""
-        return Accepted(self.right + other.right, self.revisits + other.revisits, self.wrong + other.wrong)
+        return Counts(self.right + other.right, self.askable + other.askable, self.wrong + other.wrong)
 
     def __str__(self) -> str:
         """Return it as a cell of a table."""
-        return f"{self.right} of {self.revisits}, {self.wrong}"
+        return f"{self.right} of {self.askable}, {self.wrong}"
 
 
-def accepted(queries: Queries, policy: Policy) -> tuple[Accepted | None, Accepted | None, Accepted | None]:
-    """Return what is accepted where odometry allows pairs, without odometry, and of single images.
+@dataclass(frozen=True, slots=True)
+class AcceptedCounts:
+    """What a policy accepts of a recording, by what speaks for a pair; None where that can't be asked.
 
-    None stands for what can't be asked: the recording has no odometry or no sequence, or the policy no part for single
-    images. The best candidate of each query is asked for what stages and policy ask; that candidates and neighbours are
-    compared afterwards is left out.
+    Attributes:
+        with_odometry: Pairs that odometry allows.
+        without_odometry: Pairs that looks and neighbours in time speak for.
+        single_images: Pairs that looks alone speak for, as in relocalization.
+    """
+
+    with_odometry: Counts | None
+    without_odometry: Counts | None
+    single_images: Counts | None
+
+    def __add__(self, other: AcceptedCounts) -> AcceptedCounts:
+        """Return the sum over two recordings; what can be asked of one alone is that one's."""
+        pairs = ((getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+        return AcceptedCounts(*(a + b if a and b else a or b for a, b in pairs))
+
+
+def count_accepted(queries: Queries, policy: Policy) -> AcceptedCounts:
+    """Return what is accepted of the best candidate of each query among those that pass the thresholds.
+
+    Asked are cosine, margin, patches, what the sequence stage asks where nothing vouches, and the policy. Left out is
+    what labelled queries don't tell: views that are seen better, neighbours' loops, agreement, turn and distance. The
+    margin of a single image is here that of the spot, which a keyframe shares with those beside it, so the last figure
+    is a little kind to drives and tours.
     """
     asked = thresholds_by(policy, Thresholds())
-    target = asked.target_precision
-    least_alone = {"margin": asked.min_lone_margin, "inliers": math.log1p(asked.min_lone_inliers)}
+
+    def looks_right(figures: Figures, min_margin: float) -> bool:
+        least = {"similarity": asked.min_similarity, "margin": min_margin, "rerank": asked.min_rerank_score}
+        return all(figures.get(name, math.inf) >= threshold for name, threshold in least.items())
 
     def allowed(figures: Figures) -> Figures | None:
-        return figures if figures.get("odometry", 0.0) > 0 else None
+        is_allowed = figures.get("odometry", 0.0) > 0 and looks_right(figures, asked.min_margin)
+        return figures if is_allowed else None
+
+    def alone(figures: Figures) -> Figures | None:
+        is_vouched_for = passes_alone(figures, asked) and looks_right(figures, asked.min_margin)
+        return without_odometry(figures) if is_vouched_for else None
 
     def single(figures: Figures) -> Figures | None:
-        stands_out = all(figures.get(name, -math.inf) >= least for name, least in least_alone.items())
-        return by_looks(figures) if stands_out else None
+        return by_looks(figures) if looks_right(figures, asked.single_image_margin) else None
 
-    def reaches_target(figures: Figures) -> bool:
-        return policy.probability(figures) >= policy.threshold(target, figures)
-
-    def passes_without(figures: Figures) -> bool:
-        return passes_alone(figures, asked) and reaches_target(figures)
-
-    lone = policy.lone
     seen = {name for query in queries for each in query for name in each.figures}
-    return (
-        _count(queries, allowed, policy, reaches_target) if "odometry" in seen else None,
-        _count(queries, without_odometry, policy, passes_without) if "sequence" in seen else None,
-        _count(queries, single, lone, lambda figures: lone.probability(figures) >= target) if lone else None,
+    return AcceptedCounts(
+        with_odometry=_counts(queries, allowed, policy, asked) if "odometry" in seen else None,
+        without_odometry=_counts(queries, alone, policy, asked) if "sequence" in seen else None,
+        single_images=_counts(queries, single, policy.of_single_images(), asked),
     )
 
 
-def _count(
-    queries: Queries,
-    view: Callable[[Figures], Figures | None],
-    policy: Policy,
-    accepts: Callable[[Figures], bool],
-) -> Accepted:
-    """Return what is accepted of candidates as a view shows them; those that it shows nothing of are no candidates."""
-    labels = []
-    for query in queries:
-        shown = [(figures, each.label) for each in query if (figures := view(each.figures)) is not None]
-        if shown:
-            figures, label = max(shown, key=lambda candidate: policy.log_odds(candidate[0]))
-            labels += [label] if accepts(figures) else []
-    revisits = sum(any(each.label is Label.RIGHT for each in query) for query in queries)
-    return Accepted(labels.count(Label.RIGHT), revisits, labels.count(Label.WRONG))
+def accepted_table(found: Iterable[tuple[str, str, Queries]], policy: Policy) -> str:
+    """Return the Markdown table of a policy's card: a row for each recording, and sums by what they are used for.
+
+    Args:
+        found: Name of each recording, what it is used for, and its queries.
+        policy: As it is read from its file, whose numbers are rounded.
+    """
+    rows: list[str] = []
+    sums: dict[str, AcceptedCounts] = {}
+    for name, use, queries in found:
+        counts = count_accepted(queries, policy)
+        rows.append(_row(name, use, counts))
+        sums[use] = sums[use] + counts if use in sums else counts
+    rows += [_row(f"all {use}", use, counts) for use, counts in sums.items()]
+    return _HEAD + "".join(rows)
+
+
+def _row(name: str, use: str, counts: AcceptedCounts) -> str:
+    cells = (getattr(counts, each.name) for each in fields(counts))
+    return f"| {name} | {use} | {' | '.join('' if cell is None else str(cell) for cell in cells)} |\n"
+
+
+def _counts(queries: Queries, view: Callable[[Figures], Figures | None], policy: Policy, asked: Thresholds) -> Counts:
+    """Return what a policy accepts of candidates as a view shows them; what it shows nothing of is no candidate."""
+    best = [_best(query, view, policy) for query in queries]
+    accepted = [each.label for each in best if each and _is_sure(each.figures, policy, asked)]
+    askable = sum(any(each.label is Label.RIGHT for each in query) for query in queries)
+    return Counts(accepted.count(Label.RIGHT), askable, accepted.count(Label.WRONG))
+
+
+def _best(
+    query: Iterable[LabelledCandidate], view: Callable[[Figures], Figures | None], policy: Policy
+) -> LabelledCandidate | None:
+    shown = ((view(each.figures), each.label) for each in query)
+    candidates = [LabelledCandidate(figures, label) for figures, label in shown if figures is not None]
+    return max(candidates, key=lambda candidate: policy.log_odds(candidate.figures), default=None)
+
+
+def _is_sure(figures: Figures, policy: Policy, asked: Thresholds) -> bool:
+    return policy.probability(figures) >= policy.threshold(asked.target_precision, figures)

@@ -6,7 +6,8 @@ r"""Fitting the policy that ships with an encoder, by open photographs and drive
 Real views say what figures weigh and what they mean without odometry: the simulator's textures repeat, and its robot
 has odometry. Its drives say what they mean where odometry allows a pair.
 
-``vpr_ros calibrate`` does the same from a user's own recordings.
+What the policy accepts of each recording is printed, as the table of its card. ``vpr_ros calibrate`` fits one to a
+user's own recordings.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from vpr_ros.detection import Settings
 from vpr_ros.detection.calibration import (
     Label,
     LabelledCandidate,
+    Queries,
     all_seen,
     best_pairs,
     fit_to_queries,
     reliability,
 )
-from vpr_ros.detection.policy import Policy, policy_as_yaml
+from vpr_ros.detection.policy import Policy, policy_as_yaml, read_policy
 from vpr_ros.encoders import Encoder, open_encoder
-from vpr_ros.training.accepted import Accepted, Queries, accepted
+from vpr_ros.training.accepted import accepted_table
+from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.labelled_drives import DRIVES, HELD_OUT_DRIVES, Drive, drive_queries
 from vpr_ros.training.labelled_photographs import Photographs, open_rows
 from vpr_ros.training.tours import tour_queries, tours_of
@@ -101,36 +104,33 @@ def fit(found: Sequence[tuple[Recording, Queries]], encoder: Encoder) -> tuple[P
     }
 
 
-def accepted_table(found: Sequence[tuple[Recording, Queries]], policy: Policy) -> str:
-    """Return what a policy accepts of each recording, as the Markdown table of its card."""
-    lines = [
-        "Accepted: right of revisits, wrong; empty where a recording has no odometry or no sequence.",
-        "",
-        "| recording | used for | odometry allows it | without odometry | single images |",
-        "|---|---|---|---|---|",
-    ]
-    sums: dict[Use, list[Accepted]] = {}
-    for recording, queries in found:
-        cells = accepted(queries, policy)
-        lines.append(_row(recording.name, recording.use, cells))
-        so_far = sums.get(recording.use, [Accepted()] * len(cells))
-        sums[recording.use] = [a + (b or Accepted()) for a, b in zip(so_far, cells, strict=True)]
-    lines += [_row("all", use, cells) for use, cells in sums.items()]
-    return "\n".join(lines) + "\n"
-
-
 class KeptQueries:
     """Labelled queries in a file, a line of JSON a recording, so that a stopped run goes on and a fit is repeated."""
 
-    def __init__(self, file: Path) -> None:
-        """Read what an earlier run left; a last line that was cut off is made again."""
+    def __init__(self, file: Path, weights_sha256: str) -> None:
+        """Read what an earlier run left; a last line that was cut off is made again.
+
+        Args:
+            file: Is made with the first recording.
+            weights_sha256: Of the encoder whose queries they are.
+
+        Raises:
+            TrainingError: The file holds queries of other weights.
+        """
         self._file = file
+        self._weights_sha256 = weights_sha256
         self._kept: dict[str, Queries] = {}
         *lines, cut_off = file.read_text(encoding="utf-8").split("\n") if file.exists() else [""]
         if cut_off:
             file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         for line in lines:
             content = json.loads(line)
+            made_by = content.get("weights_sha256")
+            if made_by != weights_sha256:
+                raise TrainingError(
+                    f"'{file}' holds queries of weights {made_by}, expected {weights_sha256}; give another --kept, or "
+                    "remove it"
+                )
             self._kept[content["recording"]] = [
                 [LabelledCandidate(figures, Label(label)) for label, figures in query] for query in content["queries"]
             ]
@@ -141,7 +141,8 @@ class KeptQueries:
             queries = recording.queries()
             content = [[(candidate.label.value, dict(candidate.figures)) for candidate in query] for query in queries]
             with self._file.open("a", encoding="utf-8") as out:
-                out.write(json.dumps({"recording": recording.name, "queries": content}) + "\n")
+                line = {"weights_sha256": self._weights_sha256, "recording": recording.name, "queries": content}
+                out.write(json.dumps(line) + "\n")
             self._kept[recording.name] = queries
         return self._kept[recording.name]
 
@@ -156,18 +157,15 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="labelled queries: read where they are, kept where not (OUT.jsonl)")
     arguments = parser.parse_args()
     encoder = open_encoder(arguments.encoder)
-    kept = KeptQueries(arguments.kept or arguments.out.with_suffix(".jsonl"))
+    kept = KeptQueries(arguments.kept or arguments.out.with_suffix(".jsonl"), encoder.recipe.weights_sha256)
     found = []
     for recording in recordings(encoder, arguments.photographs, arguments.one_site):
         found.append((recording, kept.of(recording)))
         sys.stderr.write(f"{recording.name}, {recording.use}: {len(found[-1][1])} queries\n")
     policy, notes = fit(found, encoder)
     arguments.out.write_text(policy_as_yaml(policy, notes), encoding="utf-8")
-    sys.stdout.write(accepted_table(found, policy))
-
-
-def _row(name: str, use: Use, cells: Sequence[Accepted | None]) -> str:
-    return f"| {name} | {use} | {' | '.join('' if cell is None else str(cell) for cell in cells)} |"
+    written = read_policy(arguments.out)
+    sys.stdout.write(accepted_table(((each.name, each.use, queries) for each, queries in found), written))
 
 
 def _panoramas(photographs: Path, split: str) -> list[Path]:

@@ -67,12 +67,11 @@ class TensorRt:
         try:
             with torch.cuda.stream(self._stream):
                 self._buffers[self._input].copy_(torch.from_numpy(network_input))
-                done = self._context.execute_async_v3(self._stream.cuda_stream)
+                if not self._context.execute_async_v3(self._stream.cuda_stream):
+                    raise EncoderError("TensorRT failed to start a pass; its log says why")
                 descriptor, *rest = (self._buffers[name].cpu().numpy() for name in self._outputs)
         except RuntimeError as error:
             raise EncoderError(f"TensorRT failed: {first_line(error)}") from error
-        if not done:
-            raise EncoderError("TensorRT failed to start a pass; its log says why")
         return encoding_of(descriptor, rest[0] if rest else None)
 
 

@@ -48,7 +48,7 @@ class Grid(nn.Module):
 
 
 def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
-    """Return an aggregator with random weights.
+    """Return an aggregator with random weights; :func:`aggregate` runs it, for ``moved_columns`` are not its own.
 
     Args:
         spec: Which one.
@@ -58,10 +58,11 @@ def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
     Raises:
         EncoderError: It does not fit the map.
     """
-    if farthest := [columns for columns in spec.moved_columns if abs(columns) >= size]:
+    farthest = max(spec.moved_columns, key=abs, default=0)
+    if abs(farthest) >= size:
         raise EncoderError(
-            f"head '{spec.kind}' has moved_columns {farthest[0]}, which moves all out of a map of {size} columns; "
-            f"expected {1 - size} to {size - 1}"
+            f"head '{spec.kind}' has moved_columns {farthest}, which moves all out of a map of {size} columns; "
+            f"expected less than {size} to either side"
         )
     if spec.kind == "mixvpr":
         shape = MixVprShape(
@@ -83,7 +84,7 @@ def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
 
 
 def aggregate(head: nn.Module, feature_map: Tensor, moved_columns: Sequence[int]) -> Tensor:
-    """Return what an aggregator gives of a map, the mean over the map as it is and moved sideways.
+    """Return what an aggregator gives of a map: the mean, not of unit length, over the map as it is and moved sideways.
 
     Args:
         head: The aggregator.
@@ -93,16 +94,15 @@ def aggregate(head: nn.Module, feature_map: Tensor, moved_columns: Sequence[int]
     if not moved_columns:
         given: Tensor = head(feature_map)
         return given
-    moved = torch.cat([feature_map, *(_moved(feature_map, columns) for columns in moved_columns)])
-    mean: Tensor = head(moved).unflatten(0, (1 + len(moved_columns), -1)).mean(dim=0)
-    return mean
+    maps = (feature_map, *(_moved(feature_map, columns) for columns in moved_columns))
+    return torch.stack([head(each) for each in maps]).mean(dim=0)
 
 
 def _moved(feature_map: Tensor, columns: int) -> Tensor:
     """Return a map moved to the right, what comes in from outside being its edge repeated."""
-    width, reach = feature_map.shape[3], abs(columns)
-    padded = functional.pad(feature_map, (reach, reach, 0, 0), mode="replicate")
-    return padded[..., reach - columns : reach - columns + width]
+    width = feature_map.shape[3]
+    taken = torch.arange(width, device=feature_map.device) - columns
+    return feature_map.index_select(3, taken.clamp(0, width - 1))
 
 
 def dim_of(spec: HeadSpec, channels: int) -> int:

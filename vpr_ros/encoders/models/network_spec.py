@@ -41,8 +41,9 @@ class HeadSpec:
         learn_p: GeM: whether the exponent is learned from 3 on; else it stays 3.
         rows: Grid: cells from top to bottom.
         columns: Grid: cells from left to right.
-        moved_columns: MixVPR and grid, which keep positions: columns by which the map is moved sideways besides, its
-            edge repeated; what is given is the mean over all of them, which a step aside changes less.
+        moved_columns: MixVPR and grid, which keep positions: columns by which the map is moved to the right besides (to
+            the left where negative; one of stride 16 is 16 pixels), its edge repeated. What is given is the mean over
+            the map as it is and all of these, which a step aside changes less.
 
     Raises:
         EncoderError: A value out of range, or one that says nothing about this kind.
@@ -78,7 +79,7 @@ class HeadSpec:
         if 0 in self.moved_columns or len(set(self.moved_columns)) < len(self.moved_columns):
             raise EncoderError(
                 f"head '{self.kind}' has moved_columns {list(self.moved_columns)}, expected different numbers, none of "
-                "them 0 (the map as it is counts always), such as [-4, 4]"
+                "them 0 (the map as it is always counts), such as [-4, 4]"
             )
         for each in fields(self):
             ignored = each.name not in ("kind", "map", "weight", *_APPLYING[self.kind])
