@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vpr_ros.encoders import EncoderError, open_encoder
-from vpr_ros.encoders.models.aggregators import aggregate, build_head, dim_of
+from vpr_ros.encoders.models.aggregators import MovedMaps, aggregate, build_head, dim_of
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
 from vpr_ros.encoders.models.efficientnet_lite import LITE_VARIANTS, EfficientNetLite, fill_efficientnet_lite
 from vpr_ros.encoders.models.export import export_network
@@ -42,7 +42,7 @@ def test_an_aggregator_gives_one_vector_a_map_and_passes_a_gradient_to_every_pos
     feature_map = torch.rand(3, 16, 4, 4, requires_grad=True)
     head = build_head(spec, channels=16, size=4)
 
-    vectors = aggregate(head, feature_map, spec.moved_columns)
+    vectors = aggregate(head, MovedMaps(spec.moved_columns, 4)(feature_map))
     (vectors * torch.randn(vectors.shape)).sum().backward()
 
     assert vectors.shape == (3, dim_of(spec, 16))
@@ -108,7 +108,7 @@ def test_a_moved_head_is_the_mean_over_maps_whose_edge_is_repeated():
     to_the_left = torch.cat([feature_map[..., 2:], feature_map[..., 3:].expand(2, 5, 4, 2)], dim=3)
     to_the_right = torch.cat([feature_map[..., :1], feature_map[..., :3]], dim=3)
 
-    mean = aggregate(head, feature_map, (-2, 1))
+    mean = aggregate(head, MovedMaps((-2, 1), 4)(feature_map))
 
     torch.testing.assert_close(mean, (head(feature_map) + head(to_the_left) + head(to_the_right)) / 3)
 
@@ -124,28 +124,25 @@ def test_a_step_aside_changes_a_moved_head_less(head, step):
 
     def mean_cosine(moved_columns):
         with torch.inference_mode():
-            one, other = (aggregate(head, maps, moved_columns) for maps in (here, aside))
+            one, other = (aggregate(head, MovedMaps(moved_columns, 16)(maps)) for maps in (here, aside))
         return float(torch.cosine_similarity(one - one.mean(dim=0), other - other.mean(dim=0)).mean())
 
     assert mean_cosine((-4, 4)) > mean_cosine(()) + 0.1
 
 
 @pytest.mark.parametrize(
-    ("head", "told"),
+    ("moving", "told"),
     [
         (lambda: HeadSpec("gem", moved_columns=(-1, 1)), "moved_columns, which says nothing about it"),
         (lambda: HeadSpec("grid", moved_columns=(0, 1)), "none of them 0"),
         (lambda: HeadSpec("grid", moved_columns=(1, 1)), "different numbers"),
-        (
-            lambda: build_head(HeadSpec("grid", moved_columns=(3, -4)), 5, 4),
-            "-4, which moves all out of a map of 4",
-        ),
-        (lambda: build_head(HeadSpec("grid", rows=1, columns=1, moved_columns=(1,)), 5, 1), "less than 1 to either"),
+        (lambda: MovedMaps((3, -4), 4), "-4, which moves all out of a map of 4 columns"),
+        (lambda: MovedMaps((1,), 1), "less than 1 to either"),
     ],
 )
-def test_columns_that_move_nothing_or_all_are_refused(head, told):
+def test_columns_that_move_nothing_or_all_are_refused(moving, told):
     with pytest.raises(EncoderError, match=told):
-        head()
+        moving()
 
 
 def test_a_card_tells_a_moved_head_from_one_that_is_not():

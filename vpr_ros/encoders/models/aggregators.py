@@ -47,8 +47,48 @@ class Grid(nn.Module):
         return functional.avg_pool2d(unit_length(feature_map), self._cell).flatten(1)
 
 
+class MovedMaps(nn.Module):
+    """A map as it is and moved sideways, what comes in from outside being its edge repeated.
+
+    ``forward`` takes (batch, channels, rows, size) and returns a list of such maps.
+    """
+
+    _taken: Tensor  # columns of each moved map, by their number in the one that comes in
+
+    def __init__(self, moved_columns: Sequence[int], size: int) -> None:
+        """Take by how many columns to the right it is moved besides, to the left where negative.
+
+        Raises:
+            EncoderError: Nothing of the map would be left.
+        """
+        super().__init__()
+        farthest = max(moved_columns, key=abs, default=0)
+        if abs(farthest) >= size:
+            raise EncoderError(
+                f"moved_columns has {farthest}, which moves all out of a map of {size} columns; expected less than "
+                f"{size} to either side"
+            )
+        taken = [[min(max(column - by, 0), size - 1) for column in range(size)] for by in moved_columns]
+        self.register_buffer("_taken", torch.tensor(taken, dtype=torch.int64), persistent=False)
+
+    def forward(self, feature_map: Tensor) -> list[Tensor]:
+        """Return the maps."""
+        return [feature_map, *(feature_map.index_select(3, columns) for columns in self._taken)]
+
+
+def aggregate(head: nn.Module, maps: Sequence[Tensor]) -> Tensor:
+    """Return what an aggregator gives of maps of one image: the mean, which has no unit length.
+
+    Args:
+        head: The aggregator.
+        maps: What :class:`MovedMaps` gives.
+    """
+    given: list[Tensor] = [head(each) for each in maps]
+    return given[0] if len(given) == 1 else torch.stack(given).mean(dim=0)
+
+
 def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
-    """Return an aggregator with random weights; :func:`aggregate` runs it, for ``moved_columns`` are not its own.
+    """Return an aggregator with random weights; what it is given, moved or not, is :class:`MovedMaps`' part.
 
     Args:
         spec: Which one.
@@ -58,12 +98,6 @@ def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
     Raises:
         EncoderError: It does not fit the map.
     """
-    farthest = max(spec.moved_columns, key=abs, default=0)
-    if abs(farthest) >= size:
-        raise EncoderError(
-            f"head '{spec.kind}' has moved_columns {farthest}, which moves all out of a map of {size} columns; "
-            f"expected less than {size} to either side"
-        )
     if spec.kind == "mixvpr":
         shape = MixVprShape(
             spec.dim // spec.out_rows,
@@ -81,28 +115,6 @@ def build_head(spec: HeadSpec, channels: int, size: int) -> nn.Module:
     if spec.kind == "gem":
         return LearnedGem() if spec.learn_p else Gem()
     return Average()
-
-
-def aggregate(head: nn.Module, feature_map: Tensor, moved_columns: Sequence[int]) -> Tensor:
-    """Return what an aggregator gives of a map: the mean, not of unit length, over the map as it is and moved sideways.
-
-    Args:
-        head: The aggregator.
-        feature_map: Shape (batch, channels, rows, columns).
-        moved_columns: By how many columns to the right it is moved besides; negative ones to the left.
-    """
-    if not moved_columns:
-        given: Tensor = head(feature_map)
-        return given
-    maps = (feature_map, *(_moved(feature_map, columns) for columns in moved_columns))
-    return torch.stack([head(each) for each in maps]).mean(dim=0)
-
-
-def _moved(feature_map: Tensor, columns: int) -> Tensor:
-    """Return a map moved to the right, what comes in from outside being its edge repeated."""
-    width = feature_map.shape[3]
-    taken = torch.arange(width, device=feature_map.device) - columns
-    return feature_map.index_select(3, taken.clamp(0, width - 1))
 
 
 def dim_of(spec: HeadSpec, channels: int) -> int:

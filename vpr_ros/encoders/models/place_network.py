@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vpr_ros.core import Recipe
 from vpr_ros.core.recipe import RecipeError
 from vpr_ros.encoders.errors import EncoderError
-from vpr_ros.encoders.models.aggregators import aggregate, build_head, dim_of
+from vpr_ros.encoders.models.aggregators import MovedMaps, aggregate, build_head, dim_of
 from vpr_ros.encoders.models.backbones import BACKBONES
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, state_dict_of
 from vpr_ros.encoders.models.gem import unit_length
@@ -62,6 +62,7 @@ class PlaceNetwork(nn.Module):
         }
         self.backbone = facts.build(not spec.needs_last_map)
         self.heads = nn.ModuleList(build_head(h, facts.channels[h.map], sizes[h.map]) for h in spec.heads)
+        self.moves = nn.ModuleList(MovedMaps(head.moved_columns, sizes[head.map]) for head in spec.heads)
         self.part_dims = tuple(dim_of(head, facts.channels[head.map]) for head in spec.heads)
         self.joined_dim = sum(self.part_dims)
         projected = spec.projection.kind != "none"
@@ -145,8 +146,8 @@ class PlaceNetwork(nn.Module):
     def _describe(self, maps: dict[MapName, Tensor]) -> Description:
         specs = self.spec.heads
         parts = [
-            unit_length(aggregate(head, maps[spec.map], spec.moved_columns))
-            for head, spec in zip(self.heads, specs, strict=True)
+            unit_length(aggregate(head, moves(maps[spec.map])))
+            for head, moves, spec in zip(self.heads, self.moves, specs, strict=True)
         ]
         weighted = [part * spec.weight for part, spec in zip(parts, specs, strict=True)]
         joined = unit_length(weighted[0] if len(weighted) == 1 else torch.cat(weighted, dim=1))
