@@ -53,8 +53,6 @@ class MovedMaps(nn.Module):
     ``forward`` takes (batch, channels, rows, size) and returns a list of such maps.
     """
 
-    _taken: Tensor  # columns of each moved map, by their number in the one that comes in
-
     def __init__(self, moved_columns: Sequence[int], size: int) -> None:
         """Take by how many columns to the right it is moved besides, to the left where negative.
 
@@ -68,12 +66,17 @@ class MovedMaps(nn.Module):
                 f"moved_columns has {farthest}, which moves all out of a map of {size} columns; expected less than "
                 f"{size} to either side"
             )
-        taken = [[min(max(column - by, 0), size - 1) for column in range(size)] for by in moved_columns]
-        self.register_buffer("_taken", torch.tensor(taken, dtype=torch.int64), persistent=False)
+        self._moved_columns = tuple(moved_columns)
+        self._size = size
 
     def forward(self, feature_map: Tensor) -> list[Tensor]:
         """Return the maps."""
-        return [feature_map, *(feature_map.index_select(3, columns) for columns in self._taken)]
+        if not self._moved_columns:
+            return [feature_map]
+        reach = max(map(abs, self._moved_columns))
+        padded = functional.pad(feature_map, (reach, reach, 0, 0), mode="replicate")
+        starts = (reach - columns for columns in self._moved_columns)
+        return [feature_map, *(padded[..., start : start + self._size] for start in starts)]
 
 
 def aggregate(head: nn.Module, maps: Sequence[Tensor]) -> Tensor:
