@@ -11,12 +11,12 @@ from vpr_ros.training.accepted import AcceptedCounts, Counts, accepted_table, co
 # Log-odds are the inliers' logarithm; 0.999 is reached from 6.91 on.
 SINGLE = Policy("single", bias=0.0, weights={"inliers": 1.0})
 POLICY = Policy("made up", bias=0.0, weights={"inliers": 1.0}, lone=SINGLE)
-VOUCHED = {"similarity": 0.9, "rerank": 0.5, "support": 1.0, "sequence": 1.0, "margin": 0.5}
+PASSING = {"similarity": 0.9, "rerank": 0.5, "support": 1.0, "sequence": 1.0, "margin": 0.5}
 SURE, UNSURE = 9.0, 4.5
 
 
 def candidate(label, inliers, **figures):
-    return LabelledCandidate({"inliers": inliers, **VOUCHED, **figures}, label)
+    return LabelledCandidate({"inliers": inliers, **PASSING, **figures}, label)
 
 
 def test_only_the_best_candidate_of_a_query_is_accepted_and_only_where_it_is_sure():

@@ -1,14 +1,22 @@
 """Networks put together of a backbone and heads: shapes, gradients, exports, stages, freezing."""
 
+import warnings
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from vpr_ros.encoders import EncoderError, open_encoder
 from vpr_ros.encoders.models.aggregators import MovedMaps, aggregate, build_head, dim_of
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
-from vpr_ros.encoders.models.efficientnet_lite import LITE_VARIANTS, EfficientNetLite, fill_efficientnet_lite
+from vpr_ros.encoders.models.efficientnet_lite import (
+    LITE_VARIANTS,
+    EfficientNetLite,
+    SameConv2d,
+    fill_efficientnet_lite,
+)
 from vpr_ros.encoders.models.export import export_network
 from vpr_ros.encoders.models.network_spec import HeadSpec, NetworkSpec, ProjectionSpec
 from vpr_ros.encoders.models.place_network import PlaceNetwork, load_place_network, network_of_values, save_network
@@ -145,10 +153,35 @@ def test_columns_that_move_nothing_or_all_are_refused(moving, told):
         moving()
 
 
+def test_uneven_padding_is_exported_within_its_convolution(tmp_path):
+    network = network_of(HEADS["gem"])
+    path = export_network(network, network.recipe("mine", "a" * 64, "CC0-1.0"), tmp_path / "mine.onnx")
+    nodes = onnx.load_model(path).graph.node
+
+    pads = [list(a.ints) for node in nodes if node.op_type == "Conv" for a in node.attribute if a.name == "pads"]
+    assert "Pad" not in {node.op_type for node in nodes}
+    assert sum(top < bottom and left < right for top, left, bottom, right in pads) == 4, "stem and three of stride 2"
+
+
+def test_uneven_padding_is_exported_to_the_side_it_is_on(tmp_path):
+    """Rows and columns differ, so that no side can stand for another."""
+    convolution = SameConv2d(3, 4, kernel_size=5, stride=2).eval()
+    convolution.bias = torch.nn.Parameter(torch.randn(4))
+    images = torch.randn(1, 3, 8, 9)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that sizes are fixed
+        torch.onnx.export(convolution, (images,), tmp_path / "one.onnx", dynamo=False)
+
+    session = onnxruntime.InferenceSession(tmp_path / "one.onnx")
+    (given,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    np.testing.assert_allclose(given, convolution(images).detach(), atol=1e-5)
+
+
 def test_a_card_tells_a_moved_head_from_one_that_is_not():
     words = network_in_words(NetworkSpec("resnet18", (HeadSpec("grid", moved_columns=(-4, 4)), HeadSpec("gem"))))
 
-    assert "grid 4 x 4 of the stride-16 map and of it moved by -4, 4 columns + gem of the stride-16 map;" in words
+    assert "grid 4 x 4 of the stride-16 map, mean over it as it is and moved by -4 and 4 columns + gem of" in words
 
 
 def test_joined_heads_keep_their_weights_and_the_whole_has_unit_length():

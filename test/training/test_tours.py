@@ -1,5 +1,7 @@
 """Tours through panoramas: the same again each time, two laps, and truth by panorama and heading."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -82,17 +84,21 @@ def test_labelled_queries_are_made_once_and_read_back_as_they_were(tmp_path):
         return [[LabelledCandidate({"similarity": 0.25, "inliers": 3.0}, Label.RIGHT)], []]
 
     recording, file = Recording("a drive", "fitted", queries), tmp_path / "kept.jsonl"
-    first = KeptQueries(file, "a" * 64).of(recording)
+    recipe = open_encoder("gem-lite").recipe
+    first = KeptQueries(file, recipe).of(recording)
     with file.open("a") as cut_off:
         cut_off.write('{"recording": "another", "que')
-    again = KeptQueries(file, "a" * 64)
+    again = KeptQueries(file, recipe)
 
     assert again.of(recording) == first
     assert len(made) == 1
     again.of(Recording("another", "fitted", queries))
-    assert len(KeptQueries(file, "a" * 64).of(Recording("another", "fitted", list))) == 2
-    with pytest.raises(TrainingError, match=f"holds queries of weights {'a' * 64}, expected {'b' * 64}"):
-        KeptQueries(file, "b" * 64)
+    assert len(KeptQueries(file, recipe).of(Recording("another", "fitted", list))) == 2
+    for other in (replace(recipe, name="shorter"), replace(recipe, weights_sha256="b" * 64)):
+        with pytest.raises(
+            TrainingError, match=f"holds queries of encoder gem-lite .*, expected {other.name} {other.weights_sha256}"
+        ):
+            KeptQueries(file, other)
 
 
 def test_recordings_have_names_of_their_own_and_what_is_held_out_is_in_no_fit(tmp_path):

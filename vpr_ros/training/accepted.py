@@ -12,8 +12,8 @@ from vpr_ros.detection.policy import Policy, Thresholds, thresholds_by
 Figures = Mapping[str, float]
 
 _HEAD = """\
-Accepted of the queries that have a right candidate, right and wrong; empty where a recording has no odometry or no
-sequence.
+Right ones accepted of the queries that have a right candidate, then wrong ones accepted of all queries; empty where a
+recording has no odometry or no sequence.
 
 | recording | used for | odometry allows it | without odometry | single images |
 |---|---|---|---|---|
@@ -58,7 +58,7 @@ class AcceptedCounts:
     single_images: Counts | None
 
     def __add__(self, other: AcceptedCounts) -> AcceptedCounts:
-        """Return the sum over two recordings; what can be asked of one alone is that one's."""
+        """Return the sum over two recordings; a column that only one of them has is that one's."""
         pairs = ((getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
         return AcceptedCounts(*(a + b if a and b else a or b for a, b in pairs))
 
@@ -67,13 +67,14 @@ def count_accepted(queries: Queries, policy: Policy) -> AcceptedCounts:
     """Return what is accepted of the best candidate of each query among those that pass the thresholds.
 
     Asked are cosine, margin, patches, what the sequence stage asks where nothing vouches, and the policy. Left out is
-    what labelled queries don't tell: views that are seen better, neighbours' loops, agreement, turn and distance. The
-    margin of a single image is here that of the spot, which a keyframe shares with those beside it, so the last figure
-    is a little kind to drives and tours.
+    what labelled queries don't hold: whether another keyframe sees the match better, the loop that neighbours see,
+    agreement with earlier closures, and odometry's turn and distance. The margin of a single image is here that of the
+    spot, which a keyframe shares with those beside it, so the last column is a little too high for drives and tours.
     """
     asked = thresholds_by(policy, Thresholds())
 
     def looks_right(figures: Figures, min_margin: float) -> bool:
+        # What was not seen, such as the patches of an encoder without feature maps, refuses nothing here.
         least = {"similarity": asked.min_similarity, "margin": min_margin, "rerank": asked.min_rerank_score}
         return all(figures.get(name, math.inf) >= threshold for name, threshold in least.items())
 
@@ -82,8 +83,8 @@ def count_accepted(queries: Queries, policy: Policy) -> AcceptedCounts:
         return figures if is_allowed else None
 
     def alone(figures: Figures) -> Figures | None:
-        is_vouched_for = passes_alone(figures, asked) and looks_right(figures, asked.min_margin)
-        return without_odometry(figures) if is_vouched_for else None
+        passes = passes_alone(figures, asked) and looks_right(figures, asked.min_margin)
+        return without_odometry(figures) if passes else None
 
     def single(figures: Figures) -> Figures | None:
         return by_looks(figures) if looks_right(figures, asked.single_image_margin) else None

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
+from vpr_ros.core import Recipe
 from vpr_ros.detection import Settings
 from vpr_ros.detection.calibration import (
     Label,
@@ -107,33 +108,33 @@ def fit(found: Sequence[tuple[Recording, Queries]], encoder: Encoder) -> tuple[P
 class KeptQueries:
     """Labelled queries in a file, a line of JSON a recording, so that a stopped run goes on and a fit is repeated."""
 
-    def __init__(self, file: Path, weights_sha256: str) -> None:
+    def __init__(self, file: Path, recipe: Recipe) -> None:
         """Read what an earlier run left; a last line that was cut off is made again.
 
         Args:
             file: Is made with the first recording.
-            weights_sha256: Of the encoder whose queries they are.
+            recipe: Of the encoder whose queries they are.
 
         Raises:
-            TrainingError: The file holds queries of other weights.
+            TrainingError: The file holds queries of another encoder, or of other weights.
         """
         self._file = file
-        self._weights_sha256 = weights_sha256
+        self._encoder = f"{recipe.name} {recipe.weights_sha256}"
         self._kept: dict[str, Queries] = {}
         *lines, cut_off = file.read_text(encoding="utf-8").split("\n") if file.exists() else [""]
-        if cut_off:
-            file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         for line in lines:
             content = json.loads(line)
-            made_by = content.get("weights_sha256")
-            if made_by != weights_sha256:
+            made_by = content.get("encoder")
+            if made_by != self._encoder:
                 raise TrainingError(
-                    f"'{file}' holds queries of weights {made_by}, expected {weights_sha256}; give another --kept, or "
+                    f"'{file}' holds queries of encoder {made_by}, expected {self._encoder}; give another --kept, or "
                     "remove it"
                 )
             self._kept[content["recording"]] = [
                 [LabelledCandidate(figures, Label(label)) for label, figures in query] for query in content["queries"]
             ]
+        if cut_off:
+            file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def of(self, recording: Recording) -> Queries:
         """Return the queries of a recording, made and kept if they are not here."""
@@ -141,7 +142,7 @@ class KeptQueries:
             queries = recording.queries()
             content = [[(candidate.label.value, dict(candidate.figures)) for candidate in query] for query in queries]
             with self._file.open("a", encoding="utf-8") as out:
-                line = {"weights_sha256": self._weights_sha256, "recording": recording.name, "queries": content}
+                line = {"encoder": self._encoder, "recording": recording.name, "queries": content}
                 out.write(json.dumps(line) + "\n")
             self._kept[recording.name] = queries
         return self._kept[recording.name]
@@ -154,10 +155,17 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--one-site", nargs="*", default=(), help="patterns of place names: what fits one is one site")
     parser.add_argument("--out", type=Path, required=True, help="policy file to write")
-    parser.add_argument("--kept", type=Path, help="labelled queries: read where they are, kept where not (OUT.jsonl)")
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        help="labelled queries of the same folder and --one-site: read where they are, kept where not (OUT.jsonl)",
+    )
     arguments = parser.parse_args()
     encoder = open_encoder(arguments.encoder)
-    kept = KeptQueries(arguments.kept or arguments.out.with_suffix(".jsonl"), encoder.recipe.weights_sha256)
+    try:
+        kept = KeptQueries(arguments.kept or arguments.out.with_suffix(".jsonl"), encoder.recipe)
+    except TrainingError as error:
+        parser.error(str(error))
     found = []
     for recording in recordings(encoder, arguments.photographs, arguments.one_site):
         found.append((recording, kept.of(recording)))

@@ -97,7 +97,8 @@ def _head_in_words(head: HeadSpec) -> str:
         "netvlad": f" K = {head.clusters}",
         "grid": f" {head.rows} x {head.columns}",
     }.get(head.kind, "")
-    moved = f" and of it moved by {', '.join(map(str, head.moved_columns))} columns" if head.moved_columns else ""
+    columns = " and ".join(map(str, head.moved_columns))
+    moved = f", mean over it as it is and moved by {columns} columns" if columns else ""
     return f"{weight}{head.kind}{size} of the {'stride-16' if head.map == 'stride16' else 'last'} map{moved}"
 
 

@@ -54,7 +54,11 @@ class MovedMaps(nn.Module):
     """
 
     def __init__(self, moved_columns: Sequence[int], size: int) -> None:
-        """Take by how many columns to the right it is moved besides, to the left where negative.
+        """Take how far maps are moved.
+
+        Args:
+            moved_columns: Of each moved map, to the right, or to the left where negative.
+            size: Columns of the map.
 
         Raises:
             EncoderError: Nothing of the map would be left.
@@ -80,7 +84,7 @@ class MovedMaps(nn.Module):
 
 
 def aggregate(head: nn.Module, maps: Sequence[Tensor]) -> Tensor:
-    """Return what an aggregator gives of maps of one image: the mean, which has no unit length.
+    """Return the mean of what an aggregator gives of maps of the same images, not brought to unit length.
 
     Args:
         head: The aggregator.

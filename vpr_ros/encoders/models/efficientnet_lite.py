@@ -140,7 +140,10 @@ class Block(nn.Module):
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution without bias, padded as TensorFlow's SAME for the real size of its input: the odd pixel goes last."""
+    """Convolution, padded as TensorFlow's SAME for the real size of its input: the odd pixel goes last.
+
+    It has a bias only once a BatchNorm is folded into it, as for export.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1, groups: int = 1) -> None:
         """Build with random weights."""
@@ -154,8 +157,8 @@ class SameConv2d(nn.Conv2d):
             return functional.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
         padding = (top, left, bottom, right)
         if self.bias is not None and torch.onnx.is_in_onnx_export():
-            folded: Tensor = _UnevenConvolution.apply(x, self.weight, self.bias, self.stride, padding, self.groups)
-            return folded
+            exported: Tensor = _UnevenConvolution.apply(x, self.weight, self.bias, self.stride, padding, self.groups)
+            return exported
         return _convolved(x, self.weight, self.bias, self.stride, padding, self.groups)
 
     def _padding(self, size: int) -> tuple[int, int]:
@@ -187,14 +190,25 @@ class _UnevenConvolution(torch.autograd.Function):
     def symbolic(
         graph: Any,
         x: object,
-        weight: object,
+        weight: Any,
         bias: object,
         stride: tuple[int, int],
         padding: tuple[int, int, int, int],
         groups: int,
     ) -> object:
         """Return ONNX's node; ``padding`` is top, left, bottom, right there, too."""
-        return graph.op("Conv", x, weight, bias, strides_i=stride, pads_i=padding, group_i=groups)
+        kernel = weight.type().sizes()[2:]
+        return graph.op(
+            "Conv",
+            x,
+            weight,
+            bias,
+            kernel_shape_i=kernel,
+            dilations_i=(1, 1),
+            strides_i=stride,
+            pads_i=padding,
+            group_i=groups,
+        )
 
 
 def _convolved(

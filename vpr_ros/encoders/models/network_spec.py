@@ -41,9 +41,9 @@ class HeadSpec:
         learn_p: GeM: whether the exponent is learned from 3 on; else it stays 3.
         rows: Grid: cells from top to bottom.
         columns: Grid: cells from left to right.
-        moved_columns: MixVPR and grid, which keep positions: columns by which the map is moved to the right besides (to
-            the left where negative; one of stride 16 is 16 pixels), its edge repeated. What is given is the mean over
-            the map as it is and all of these, which a step aside changes less.
+        moved_columns: MixVPR and grid, which keep positions: the map is also seen moved to the right by each of these
+            numbers of columns (to the left where negative; one of stride 16 is 16 pixels), its edge repeated, and the
+            mean of all is the head's part. A step aside changes that less.
 
     Raises:
         EncoderError: A value out of range, or one that says nothing about this kind.
