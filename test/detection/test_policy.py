@@ -265,3 +265,19 @@ def test_thresholds_of_an_encoder_take_the_place_of_defaults_and_not_of_what_a_u
     assert (found.min_similarity, found.min_margin) == (0.8, 0.5)
     with pytest.raises(PolicyError, match="sets min_luck, which is no threshold"):
         Policy("typing error", bias=0.0, weights={}, thresholds={"min_luck": 0.8})
+
+
+@pytest.mark.parametrize(("asked", "of_single"), [((-0.1, 0.03), 0.03), ((0.2, 0.03), 0.2)])
+def test_a_single_image_is_asked_for_no_less_than_any_other(asked, of_single):
+    min_margin, min_lone_margin = asked
+    assert Thresholds(min_margin=min_margin, min_lone_margin=min_lone_margin).single_image_margin == of_single
+
+
+def test_a_single_image_has_the_part_made_for_it_and_reaches_the_precision_itself():
+    shared = ((0.9, 0.999),)
+    single = Policy("single", bias=1.0, weights={}, accepted=shared)
+    policy = Policy("all", bias=0.0, weights={}, accepted=shared, lone=single)
+
+    assert policy.of_single_images() == replace(single, accepted=())
+    assert single.of_single_images() == replace(single, accepted=())
+    assert policy.of_single_images().threshold(0.999, {}) == 0.999
