@@ -263,6 +263,8 @@ def test_thresholds_of_an_encoder_take_the_place_of_defaults_and_not_of_what_a_u
     found = thresholds_by(policy, Thresholds(min_margin=0.5))
 
     assert (found.min_similarity, found.min_margin) == (0.8, 0.5)
+    default = Thresholds().min_similarity
+    assert thresholds_by(policy, Thresholds(), given=["min_similarity"]).min_similarity == default
     with pytest.raises(PolicyError, match="sets min_luck, which is no threshold"):
         Policy("typing error", bias=0.0, weights={}, thresholds={"min_luck": 0.8})
 

@@ -36,6 +36,17 @@ def test_without_a_file_the_defaults_of_the_code_hold(declared):
     assert parameters.read() == Settings()
 
 
+def test_a_value_that_is_given_counts_as_given_be_it_the_default(declared):
+    default = Settings().thresholds
+    parameters, node = declared(min_similarity=default.min_similarity)
+    node.set_parameters([Parameter("min_margin", value=default.min_margin)])
+
+    settings = parameters.read()
+
+    assert settings.given == {"min_similarity", "min_margin"}
+    assert settings.thresholds == default
+
+
 def test_every_setting_is_declared_with_its_meaning_and_its_range(declared):
     _, node = declared()
 

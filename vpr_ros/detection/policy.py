@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -139,10 +139,20 @@ class Thresholds:
         return max(self.min_margin, self.min_lone_margin)
 
 
-def thresholds_by(policy: Policy, thresholds: Thresholds) -> Thresholds:
-    """Return thresholds with those of a policy's encoder in place of defaults; what a user chose stays."""
+def thresholds_by(policy: Policy, thresholds: Thresholds, given: Collection[str] = ()) -> Thresholds:
+    """Return thresholds with those of a policy's encoder in place of defaults; what a user chose stays.
+
+    Args:
+        policy: Knows where cosines of its encoder lie.
+        thresholds: What holds so far; what differs from the defaults was chosen.
+        given: Names that were chosen even where the value is the default's.
+    """
     defaults = Thresholds()
-    own = {name: value for name, value in policy.thresholds.items() if _is_default(name, thresholds, defaults)}
+    own = {
+        name: value
+        for name, value in policy.thresholds.items()
+        if name not in given and _is_default(name, thresholds, defaults)
+    }
     return replace(thresholds, **own)  # type: ignore[arg-type]  # its names are checked
 
 

@@ -67,13 +67,17 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every group of settings; each has its defaults in code."""
+    """Every group of settings; each has its defaults in code.
+
+    ``given`` are the names that somebody set, be it to their defaults.
+    """
 
     choice: DetectorChoice = field(default_factory=DetectorChoice)
     keyframes: KeyframeRules = field(default_factory=KeyframeRules)
     thresholds: Thresholds = field(default_factory=Thresholds)
     geometry: GeometryRules = field(default_factory=GeometryRules)
     node: NodeSettings = field(default_factory=NodeSettings)
+    given: frozenset[str] = frozenset()
 
     @classmethod
     def from_values(cls, values: Mapping[str, object], place: str = "settings") -> Settings:
@@ -83,7 +87,8 @@ class Settings:
             SettingsError: Unknown name, wrong type or out of range.
         """
         refuse_unknown(values, SETTING_GROUPS, place)
-        return cls(*(build_settings(group, values) for group in SETTING_GROUPS))  # type: ignore[arg-type]
+        made = cls(*(build_settings(group, values) for group in SETTING_GROUPS))  # type: ignore[arg-type]
+        return replace(made, given=frozenset(values))
 
     def of_encoder(self, recipe: Recipe) -> Settings:
         """Return these settings with the thresholds of an encoder in place of defaults, where its policy knows them.
@@ -91,7 +96,8 @@ class Settings:
         Raises:
             PolicyError: As :func:`~vpr_ros.detection.policy.policy_for`.
         """
-        return replace(self, thresholds=thresholds_by(policy_for(recipe, self.choice.policy), self.thresholds))
+        policy = policy_for(recipe, self.choice.policy)
+        return replace(self, thresholds=thresholds_by(policy, self.thresholds, self.given))
 
 
 SETTING_GROUPS = (DetectorChoice, KeyframeRules, Thresholds, GeometryRules, NodeSettings)

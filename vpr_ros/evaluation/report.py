@@ -254,7 +254,7 @@ def _timing(recording: Recording) -> Iterator[TimingRow]:
 
 def _settings(settings: Settings) -> Iterator[SettingRow]:
     for group in fields(settings):
-        if group.name == "node":
+        if group.name in ("node", "given"):
             continue  # says nothing about how loops were found
         mine, default = getattr(settings, group.name), getattr(Settings(), group.name)
         for one in fields(mine):

@@ -41,6 +41,7 @@ class Parameters:
         self._node = node
         self._facts = {facts.name: facts for group in SETTING_GROUPS for facts in settings_of(group)}
         self._wrong: dict[str, str] = {}
+        self._given: set[str] = set()
         self._unknown = list(self._unknown_names())
         self._is_locked = False
         for facts in self._facts.values():
@@ -60,7 +61,8 @@ class Parameters:
         """
         if self.complaints:
             raise SettingsError("; ".join(self.complaints))
-        settings = Settings.from_values({name: self._value(name) for name in self._facts}, "parameters")
+        # The others have their defaults, in place of which an encoder may know better.
+        settings = Settings.from_values({name: self._value(name) for name in sorted(self._given)}, "parameters")
         self._is_locked = True
         return settings
 
@@ -75,6 +77,7 @@ class Parameters:
             self._node.undeclare_parameter(facts.name)
             try:
                 value = facts.check(_plain(given))
+                self._given.add(facts.name)
             except SettingsError as error:
                 self._wrong[facts.name] = str(error)
         self._node.declare_parameter(facts.name, _for_ros(value), descriptor_of(facts), ignore_override=True)
@@ -108,6 +111,7 @@ class Parameters:
             except SettingsError as error:
                 return SetParametersResult(successful=False, reason=str(error))
             self._wrong.pop(parameter.name, None)
+            self._given.add(parameter.name)
         return SetParametersResult(successful=True)
 
 
