@@ -11,10 +11,10 @@ from pathlib import Path
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from vpr_ros.nodes.messages import header_of, image_message
@@ -154,6 +154,11 @@ class Peer:
     def set_parameter(self, name, value):
         parameter = Parameter(name, value=value).to_parameter_msg()
         return self.call(SetParameters, "set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
+
+    def get_parameter(self, name):
+        return parameter_value_to_python(
+            self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values[0]
+        )
 
     def diagnostics(self):
         """Return a function that gives the node's newest figures, empty before the first."""

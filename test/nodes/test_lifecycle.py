@@ -4,6 +4,8 @@ import pytest
 from ros_processes import NODE
 
 from vpr_ros.core import share_path
+from vpr_ros.detection.policy import Thresholds, policy_for
+from vpr_ros.encoders import open_encoder
 from vpr_ros.place_map import PlaceMap
 
 
@@ -110,6 +112,21 @@ def test_a_wrong_parameter_can_be_mended_without_a_restart(start, peer):
     refused = peer.set_parameter("queue_size", 4)
     assert not refused.successful
     assert "clean up" in refused.reason
+
+
+def test_parameters_show_the_thresholds_of_the_encoder_that_runs(start, peer):
+    start(NODE, encoder="gem-lite", min_margin=0.01)
+    assert peer.change("configure")
+
+    of_gem_lite = policy_for(open_encoder("gem-lite").recipe).thresholds
+    assert peer.get_parameter("min_similarity") == of_gem_lite["min_similarity"]
+    assert peer.get_parameter("min_margin") == 0.01
+
+    assert peer.change("cleanup")
+    assert peer.set_parameter("encoder", "mixvpr-lite").successful
+    assert peer.change("configure")
+    assert peer.get_parameter("min_similarity") == Thresholds().min_similarity
+    assert peer.get_parameter("min_margin") == 0.01
 
 
 def test_with_autostart_what_is_wrong_ends_the_process_with_a_status(start):

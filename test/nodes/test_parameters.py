@@ -1,5 +1,7 @@
 """Settings as ROS parameters."""
 
+from dataclasses import replace
+
 import pytest
 import rclpy
 from rclpy.node import Node
@@ -45,6 +47,29 @@ def test_a_value_that_is_given_counts_as_given_be_it_the_default(declared):
 
     assert settings.given == {"min_similarity", "min_margin"}
     assert settings.thresholds == default
+
+
+def test_of_several_set_at_once_a_wrong_one_leaves_none_as_given(declared):
+    parameters, node = declared()
+
+    refused = node.set_parameters_atomically([Parameter("min_margin", value=0.1), Parameter("queue_size", value=0)])
+
+    assert not refused.successful
+    assert parameters.read().given == set()
+
+
+def test_what_holds_is_shown_where_nothing_was_set_and_does_not_count_as_set(declared):
+    parameters, node = declared(min_margin=0.1)
+    holds = replace(Settings().thresholds, min_similarity=0.123, min_margin=0.456)
+    parameters.read()
+
+    parameters.show(Settings(thresholds=holds))
+
+    assert node.get_parameter("min_similarity").value == 0.123
+    assert node.get_parameter("min_margin").value == 0.1
+    assert not node.set_parameters([Parameter("min_similarity", value=0.2)])[0].successful
+    assert parameters.read().given == {"min_margin"}
+    assert parameters.read().thresholds.min_similarity == Settings().thresholds.min_similarity
 
 
 def test_every_setting_is_declared_with_its_meaning_and_its_range(declared):

@@ -38,6 +38,7 @@ class Workplace:
     """What the node has between configure and cleanup: worker, outputs and services; inputs while it is active.
 
     Attributes:
+        settings: What holds, the encoder's own thresholds among it.
         vitals: Counts, rates and latencies since it was made.
     """
 
@@ -60,6 +61,7 @@ class Workplace:
             self._worker = Worker(settings, self.vitals, self._outputs.announce)
             undo.callback(self._worker.close)
             self._encoder: Encoder = self._worker.open()
+            self.settings = settings.of_encoder(self._encoder.recipe)
             self._services = Services(node, self._worker, self.newest_image, robot, self._outputs.relocalized)
             undo.pop_all()
 
@@ -151,6 +153,7 @@ class LoopClosureNode(LifecycleNode):
         """Read the parameters, load the weights, open the map."""
         try:
             self._workplace = Workplace(self, self._own_parameters.read())
+            self._own_parameters.show(self._workplace.settings)
         except VprError as error:
             self.get_logger().error(f"can't configure: {error}")
             self._own_parameters.unlock()

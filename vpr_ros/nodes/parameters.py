@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -66,6 +67,17 @@ class Parameters:
         self._is_locked = True
         return settings
 
+    def show(self, settings: Settings) -> None:
+        """Have the parameters that nobody set say what holds in their place, so that a dump repeats this run.
+
+        They still count as not set: after a clean-up another encoder's values take the place of these.
+        """
+        values = {f.name: getattr(settings.thresholds, f.name) for f in fields(settings.thresholds)}
+        shown = [Parameter(name, value=_for_ros(value)) for name, value in values.items() if name not in self._given]
+        self._node.remove_on_set_parameters_callback(self._check)
+        self._node.set_parameters(shown)
+        self._node.add_on_set_parameters_callback(self._check)
+
     def unlock(self) -> None:
         """Allow changes again."""
         self._is_locked = False
@@ -99,10 +111,9 @@ class Parameters:
 
     def _check(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
         """Refuse a change that is wrong, or comes while the node works with the values it has read."""
-        for parameter in parameters:
-            facts = self._facts.get(parameter.name)
-            if facts is None:
-                continue
+        own = [parameter for parameter in parameters if parameter.name in self._facts]
+        for parameter in own:
+            facts = self._facts[parameter.name]
             if self._is_locked:
                 reason = f"{parameter.name} is read when the node is configured; clean up, set it, configure again"
                 return SetParametersResult(successful=False, reason=reason)
@@ -110,6 +121,7 @@ class Parameters:
                 facts.check(_plain(parameter.value))
             except SettingsError as error:
                 return SetParametersResult(successful=False, reason=str(error))
+        for parameter in own:  # Only now: of several set at once, one that is wrong stops all.
             self._wrong.pop(parameter.name, None)
             self._given.add(parameter.name)
         return SetParametersResult(successful=True)
