@@ -32,6 +32,15 @@ def test_a_sequence_is_judged_by_a_table_and_told_to_people(vpr_ros, images, off
     assert "revisits.csv" in done.stdout
 
 
+def test_altered_images_of_one_recording_need_no_truth(vpr_ros, office, tmp_path):
+    done = vpr_ros("retrieve", office, "--altered", "--rate-hz", 1, "--to-s", 5, "--json", tmp_path / "altered.json")
+
+    assert done.returncode == 0
+    assert "by night, 15 % aside" in done.stdout
+    assert "6 keyframes, each searched among all" in done.stdout
+    assert json.loads((tmp_path / "altered.json").read_text())["images"] == 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -43,6 +52,10 @@ def test_a_sequence_is_judged_by_a_table_and_told_to_people(vpr_ros, images, off
         (["{office}", "{office}", "--tolerance", "-1"], ["-1"]),
         (["{office}", "{office}", "--tolerance", "1", "--poses", "x"], ["--tolerance", "--poses"]),
         (["{office}", "nowhere", "--tolerance", "1"], ["nowhere"]),
+        (["{office}", "{office}", "--altered"], ["leave out QUERIES"]),
+        (["{office}", "--altered", "--sequence"], ["--altered", "--sequence"]),
+        (["{office}", "--altered", "--poses", "source"], ["--altered", "--poses"]),
+        (["{office}", "--altered", "--tolerance", "-1"], ["-1"]),
     ],
 )
 def test_what_can_not_be_ranked_is_one_line_and_status_2(vpr_ros, office, arguments, words):

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _ABOUT = f"""\
 Rank the images of DATABASE by how much they look like each image of QUERIES, and judge the ranking. With --sequence,
-the keyframes of one recording are each compared with the earlier ones outside their recent past.
+the keyframes of one recording are each compared with the earlier ones outside their recent past. With --altered, each
+keyframe of one recording is searched among all of them after a step aside, from nearer and by night, all made up of the
+image itself: how well an encoder stands up to change on your own images, without any truth.
 
 {options.SOURCE_HELP}
 Without --tolerance, --revisits or --poses, truth is taken from file names '@easting@northing@...@.jpg' (right within
@@ -28,6 +30,7 @@ examples:
   vpr_ros retrieve day/ night/ --tolerance 2 --json result.json
   vpr_ros retrieve database/ queries/ --encoder mixvpr-512
   vpr_ros retrieve images/ --sequence --revisits revisits.csv
+  vpr_ros retrieve walk.mcap --altered --tolerance 2 --encoder gem-lite
 """
 
 
@@ -40,14 +43,19 @@ def add_commands(commands: Commands) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("database", metavar="DATABASE", help="images to find; with --sequence the whole recording")
+    parser.add_argument("database", metavar="DATABASE", help="images to find, or one recording")
     parser.add_argument("queries", metavar="QUERIES", nargs="?", help="images to find them by")
-    parser.add_argument("--sequence", action="store_true", help="search one recording backwards in time")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--sequence", action="store_true", help="search one recording backwards in time")
+    kinds.add_argument("--altered", action="store_true", help="search each image of one recording, altered, among all")
     options.add_settings_options(options.add_encoder_options(parser))
     options.add_source_options(parser)
     ways = options.add_truth_options(parser)
     ways.add_argument(
-        "--tolerance", type=int, metavar="N", help="both folders are in step; right is the same position +- N images"
+        "--tolerance",
+        type=int,
+        metavar="N",
+        help="both folders are in step; right is the same position +- N images (--altered: +- N keyframes, 0)",
     )
     parser.add_argument("--query-poses", metavar="FILE", help="poses of QUERIES in the frame of --poses (as --poses)")
     options.add_json_option(parser)
@@ -59,11 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
     from vpr_ros.cli.errors import UsageError
     from vpr_ros.evaluation import retrieval_result
 
-    if arguments.sequence == (arguments.queries is not None):
+    is_one = arguments.sequence or arguments.altered
+    if is_one == (arguments.queries is not None):
         raise UsageError(
-            "give either DATABASE and QUERIES, or one SOURCE with --sequence; "
-            + ("leave out QUERIES" if arguments.sequence else "add QUERIES or --sequence")
+            "give either DATABASE and QUERIES, or one SOURCE with --sequence or --altered; "
+            + ("leave out QUERIES" if is_one else "add QUERIES, --sequence or --altered")
         )
+    if arguments.altered:
+        return _run_altered(arguments)
     retrieval, truth_of = _ranked_sequence(arguments) if arguments.sequence else _ranked_folders(arguments)
     truth = truth_of(retrieval)
     result = retrieval_result(retrieval, truth)
@@ -77,6 +88,36 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"{result.queries} queries with a right image among {result.database}; {result.encoder}, "
         f"{result.seconds:.1f} s. {truth.about}",
+        file=output,
+    )
+    write_json(arguments, result)
+    return 0
+
+
+def _run_altered(arguments: argparse.Namespace) -> int:
+    from vpr_ros.cli.errors import UsageError
+    from vpr_ros.encoders import open_encoder
+    from vpr_ros.evaluation import altered_result, retrieve_altered
+    from vpr_ros.sources import open_source
+
+    if any(value is not None for value in (arguments.poses, arguments.revisits, arguments.query_poses)):
+        raise UsageError("--altered knows what is right, expected no --poses, --query-poses or --revisits")
+    settings = options.settings(arguments)
+    with open_source(arguments.database, options.source_options(arguments)) as source:
+        encoder = open_encoder(settings.choice.encoder, settings.choice.engine)
+        with progress("images", len(source)) as advance:
+            retrieval = retrieve_altered(source, encoder, settings.keyframes, arguments.tolerance or 0, advance)
+    result = altered_result(retrieval)
+    output = output_for_people(arguments)
+    rows = [
+        (row.alteration, *row.recall_at.values(), row.recall_at_100_precision, row.average_precision)
+        for row in result.altered
+    ]
+    recalls = [f"recall at {depth}" for depth in result.altered[0].recall_at]
+    print_table(("altered", *recalls, "at 100 % precision", "average precision"), rows, output)
+    print(
+        f"{result.images} keyframes, each searched among all; right is the same one within {result.tolerance}. "
+        f"{result.encoder}, {result.seconds:.1f} s.",
         file=output,
     )
     write_json(arguments, result)

@@ -1,5 +1,6 @@
 """Running a recording, judging it, and showing what came of it."""
 
+from vpr_ros.evaluation.altered import AlteredRetrieval, retrieve_altered
 from vpr_ros.evaluation.assessment import Assessment, Mark, Standing, assess, standing_of
 from vpr_ros.evaluation.benchmark import Benchmark, BenchRow
 from vpr_ros.evaluation.calibrating import Calibration, calibrate
@@ -26,6 +27,7 @@ from vpr_ros.evaluation.results import (
     Result,
     ResultError,
     RetrievalResult,
+    altered_result,
     bench_result,
     decisions_as_lines,
     loops_result,
@@ -39,6 +41,7 @@ from vpr_ros.evaluation.run import open_map, run_recording, stage_timing
 from vpr_ros.evaluation.weights_list import fetch_result, weights_list
 
 __all__ = [
+    "AlteredRetrieval",
     "Assessment",
     "BenchRow",
     "Benchmark",
@@ -65,6 +68,7 @@ __all__ = [
     "SeenKeyframe",
     "StageTiming",
     "Standing",
+    "altered_result",
     "assess",
     "bench_result",
     "calibrate",
@@ -84,6 +88,7 @@ __all__ = [
     "render_report",
     "retrieval_result",
     "retrieve",
+    "retrieve_altered",
     "retrieve_sequence",
     "run_recording",
     "score_relocalization",

@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from vpr_ros.core import Decision, LoopClosure, VprError
+from vpr_ros.evaluation.altered import AlteredRetrieval
 from vpr_ros.evaluation.assessment import Assessment
 from vpr_ros.evaluation.benchmark import Benchmark
 from vpr_ros.evaluation.recording import Recording, StageTiming
@@ -130,6 +131,35 @@ class RetrievalResult:
 
 
 @dataclass(frozen=True, slots=True)
+class AlterationResult:
+    """What came of one alteration; its figures are those of :class:`RetrievalResult`."""
+
+    alteration: str
+    recall_at: Mapping[str, float | None]
+    recall_at_100_precision: float | None
+    average_precision: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlteredResult:
+    """The standing of ``vpr_ros retrieve --altered``.
+
+    Attributes:
+        images: Keyframes, each a place and a query of every alteration.
+        tolerance: Right is the query's own keyframe, or one within this many of it.
+        altered: One an alteration.
+        encoder: Registered name of the encoder.
+        seconds: Wall clock of the run.
+    """
+
+    images: int
+    tolerance: int
+    altered: tuple[AlterationResult, ...]
+    encoder: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationResult:
     """The standing of ``vpr_ros evaluate``.
 
@@ -235,6 +265,25 @@ def retrieval_result(retrieval: Retrieval, truth: Truth) -> RetrievalResult:
         recall_at={str(depth): recall for depth, recall in figures.recall_at.items()},
         recall_at_100_precision=figures.recall_at_100_precision,
         average_precision=figures.average_precision,
+        encoder=retrieval.encoder,
+        seconds=retrieval.seconds,
+    )
+
+
+def altered_result(retrieval: AlteredRetrieval) -> AlteredResult:
+    """Return what came of altered images."""
+    return AlteredResult(
+        images=retrieval.images,
+        tolerance=retrieval.tolerance,
+        altered=tuple(
+            AlterationResult(
+                alteration=name,
+                recall_at={str(depth): recall for depth, recall in figures.recall_at.items()},
+                recall_at_100_precision=figures.recall_at_100_precision,
+                average_precision=figures.average_precision,
+            )
+            for name, figures in retrieval.figures.items()
+        ),
         encoder=retrieval.encoder,
         seconds=retrieval.seconds,
     )

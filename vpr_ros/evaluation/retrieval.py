@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,6 +121,23 @@ def retrieve_sequence(source: Source, encoder: Encoder, settings: Settings, on_f
     return _retrieval(encoder, seen, seen, answers, began, is_sequence=True)
 
 
+def ranked(
+    answers: Sequence[Sequence[Match]], frames: Sequence[int] | NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the found frames and their similarities, shape (n, ``DEPTH``) each; -1 where there are fewer.
+
+    Args:
+        answers: Of each query, the places found, the most similar first.
+        frames: Of each place, in the order of ids from 0 on.
+    """
+    matches = np.full((len(answers), DEPTH), _NO_MATCH, np.int64)
+    similarities = np.full(matches.shape, -1.0)
+    for row, found in enumerate(answers):
+        matches[row, : len(found)] = [frames[match.id] for match in found]
+        similarities[row, : len(found)] = [match.similarity for match in found]
+    return matches, similarities
+
+
 @dataclass(slots=True)
 class _Seen:
     """Frames taken so far."""
@@ -152,11 +169,7 @@ def _keyframe(place_map: PlaceMap, frame: Frame, encoder: Encoder) -> Keyframe:
 def _retrieval(
     encoder: Encoder, asked: _Seen, places: _Seen, answers: list[list[Match]], began: float, *, is_sequence: bool
 ) -> Retrieval:
-    matches = np.full((len(answers), DEPTH), _NO_MATCH, np.int64)
-    similarities = np.full(matches.shape, -1.0)
-    for row, found in enumerate(answers):
-        matches[row, : len(found)] = [places.frames[match.id] for match in found]
-        similarities[row, : len(found)] = [match.similarity for match in found]
+    matches, similarities = ranked(answers, places.frames)
     return Retrieval(
         encoder=encoder.recipe.name,
         queries=asked.as_arrays(),
