@@ -1,14 +1,19 @@
 """Labelled queries from photographs, by which the shipped policy is fitted."""
 
 import csv
+import re
 
 import cv2
 import numpy as np
 import pytest
 
+from vpr_ros.core import share_path
 from vpr_ros.detection import Settings
-from vpr_ros.detection.calibration import Label, all_seen
+from vpr_ros.detection.calibration import Label, LabelledCandidate, all_seen
+from vpr_ros.detection.policy import read_policy
 from vpr_ros.encoders import open_encoder
+from vpr_ros.training import fit_policy
+from vpr_ros.training.fit_policy import KeptQueries, recordings
 from vpr_ros.training.labelled_photographs import Photographs
 
 
@@ -17,6 +22,10 @@ def write_manifest(folder, rows):
         writer = csv.DictWriter(file, ["path", "place_id", "split", "open"])
         writer.writeheader()
         writer.writerows(dict(zip(writer.fieldnames, row, strict=True)) for row in rows)
+
+
+def shipped_policy(encoder):
+    return share_path(f"weights/{encoder}-policy.yaml")
 
 
 def scene(seed, size=(480, 360), count=150):
@@ -80,3 +89,69 @@ def test_places_that_fit_one_pattern_count_neither_way(tmp_path):
     labels = [sorted(candidate.label.name for candidate in query) for query in found.queries("train")]
 
     assert labels == [["IGNORED", "WRONG"]] * 4 + [["WRONG", "WRONG"]] * 2, "each asked with its own hidden, twice"
+
+
+def made_up_query(rng, *, drive):
+    """A query whose one candidate is right the more surely the more it looks so."""
+    is_right = rng.random() < 0.6
+    looks = 0.5 + (0.3 if is_right else -0.3) + 0.1 * rng.standard_normal(5)
+    figures = dict(zip(("similarity", "rerank", "inlier_ratio", "coverage", "margin"), looks.tolist(), strict=True))
+    figures["inliers"] = float(np.log1p(60 if is_right else 25))
+    if drive:
+        figures |= {"sequence": 0.5, "support": 0.6, "odometry": 1.0}
+    return [LabelledCandidate(figures, Label.RIGHT if is_right else Label.WRONG)]
+
+
+@pytest.fixture
+def fitting(tmp_path, monkeypatch):
+    """Run the program with labelled queries that a run before has kept of every recording."""
+    write_manifest(tmp_path, [("a.png", "a", "train", "yes"), ("b.png", "b", "val", "yes")])
+    encoder = open_encoder("gem-lite")
+    kept = KeptQueries(tmp_path / "policy.jsonl", encoder.recipe)
+    rng = np.random.default_rng(0)
+    for recording in recordings(encoder, tmp_path):
+        queries = [made_up_query(rng, drive=recording.name.startswith("sim:")) for _ in range(120)]
+        kept.of(fit_policy.Recording(recording.name, recording.use, lambda queries=queries: queries))
+
+    def run(name):
+        arguments = ["--encoder", name, "--photographs", str(tmp_path), "--out", str(tmp_path / "policy.yaml")]
+        monkeypatch.setattr("sys.argv", ["fit_policy", *arguments])
+        fit_policy.main()
+        return tmp_path / "policy.yaml"
+
+    return run
+
+
+def test_the_program_writes_the_policy_of_kept_queries_and_prints_the_table_of_its_card(fitting, capsys):
+    policy = read_policy(fitting("gem-lite"))
+
+    assert policy.encoder_sha256 == open_encoder("gem-lite").recipe.weights_sha256
+    assert policy.thresholds == read_policy(shipped_policy("gem-lite")).thresholds
+    assert policy.aided is not None
+    assert policy.lone is not None
+    table = capsys.readouterr().out
+    assert "| photographs val | held out |" in table
+    assert re.search(r"\| all held out \| held out \| \d+ of \d+, 0 \|", table)
+
+
+def test_queries_that_another_encoder_has_labelled_are_refused(fitting, capsys):
+    with pytest.raises(SystemExit) as ended:
+        fitting("mixvpr-lite")
+
+    assert ended.value.code == 2
+    assert "holds queries of encoder gem-lite" in capsys.readouterr().err
+
+
+def test_without_a_margin_over_its_rivals_a_single_image_teaches_nothing(fitting):
+    """The larger of the two margins is asked: here ``min_lone_margin``, which all pass or none."""
+    rng = np.random.default_rng(0)
+    encoder = open_encoder("gem-lite")
+    least = read_policy(shipped_policy("gem-lite")).thresholds["min_lone_margin"]
+
+    def with_margin(margin):
+        queries = [made_up_query(rng, drive=True) for _ in range(120)]
+        rivalled = [[LabelledCandidate({**c.figures, "margin": margin}, c.label) for c in query] for query in queries]
+        return fit_policy.fit([(fit_policy.Recording("made up", "fitted", list), rivalled)], encoder)[0]
+
+    assert with_margin(least + 0.001).lone is not None
+    assert with_margin(least - 0.001).lone is None
