@@ -44,7 +44,7 @@ class TensorRt:
             output: Name of the output that is the descriptor.
 
         Raises:
-            EncoderError: It was built elsewhere or is broken.
+            EncoderError: It was built elsewhere or is broken, or the GPU has too little memory left.
         """
         self.name = spelled("tensorrt", precision)
         engine = tensorrt.Runtime(_SAYS).deserialize_cuda_engine(plan)
@@ -52,11 +52,16 @@ class TensorRt:
             raise EncoderError("TensorRT refuses the engine file: it was built by another version or for another GPU")
         self._engine = engine  # The context does not keep it alive.
         self._context = engine.create_execution_context()
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._buffers = {
-            name: torch.empty(tuple(engine.get_tensor_shape(name)), device="cuda")
-            for name in map(engine.get_tensor_name, range(engine.num_io_tensors))
-        }
+        if self._context is None:
+            raise EncoderError("TensorRT could not start; its log says why, mostly too little GPU memory. Free some")
+        try:
+            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._buffers = {
+                name: torch.empty(tuple(engine.get_tensor_shape(name)), device="cuda")
+                for name in map(engine.get_tensor_name, range(engine.num_io_tensors))
+            }
+        except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one
+            raise EncoderError(f"TensorRT could not start: {first_line(error)}") from error
         for name, buffer in self._buffers.items():
             self._context.set_tensor_address(name, buffer.data_ptr())
         (self._input,) = (n for n in self._buffers if engine.get_tensor_mode(n) == tensorrt.TensorIOMode.INPUT)
