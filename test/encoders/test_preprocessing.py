@@ -64,24 +64,30 @@ def test_the_input_is_what_pil_and_torchvision_make(office, size, interpolation)
         assert cosine(ours[0], theirs) >= 0.9999
 
 
+@pytest.mark.parametrize(("interpolation", "rounding"), [("bilinear", 1.01), ("bicubic", 1.15)])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_resized_image_is_within_the_rounding_of_pils_two_passes(office, size):
-    image = of_size(office[0], size)
-    theirs = np.array(Image.fromarray(image).resize((320, 320), Image.Resampling.BILINEAR), dtype=np.float64)
+def test_a_resized_image_is_within_the_rounding_of_pils_two_passes(office, size, interpolation, rounding):
+    """Bicubic's negative lobes make more of the first pass's rounding, and overshoot, which both passes clip."""
+    if interpolation == "bicubic" and size[0] < 320 < size[1]:
+        pytest.skip("newer versions of PIL take the rows first where one axis grows and the other shrinks")
+    high_contrast = (255 * (of_size(office[1], size) > 127)).astype(np.uint8)
+    for image in (of_size(office[0], size), high_contrast):
+        theirs = Image.fromarray(image).resize((320, 320), Image.Resampling[interpolation.upper()])
 
-    assert np.abs(resize(image, 320, 320, "bilinear") - theirs.transpose(2, 0, 1)).max() <= 1.01
+        ours = resize(image, 320, 320, interpolation)
+
+        assert np.abs(ours - np.array(theirs, dtype=np.float64).transpose(2, 0, 1)).max() <= rounding
 
 
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_resized_image_is_torchs_antialiased_one_where_nothing_is_rounded(office, size, interpolation):
+def test_a_resized_image_is_torchs_antialiased_one_where_nothing_is_rounded(office, size):
     torch = pytest.importorskip("torch")
     image = of_size(office[0], size)
     theirs = torch.nn.functional.interpolate(
-        torch.from_numpy(image).permute(2, 0, 1)[None].double(), (320, 320), mode=interpolation, antialias=True
+        torch.from_numpy(image).permute(2, 0, 1)[None].double(), (320, 320), mode="bilinear", antialias=True
     )
 
-    np.testing.assert_allclose(resize(image, 320, 320, interpolation), theirs[0].clip(0, 255), atol=0.01)
+    np.testing.assert_allclose(resize(image, 320, 320, "bilinear"), theirs[0], atol=0.01)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])

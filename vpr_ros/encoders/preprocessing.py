@@ -79,19 +79,34 @@ def resize(
     two passes), and without it ``torch.nn.functional.interpolate`` of tensors of floats, where bicubic may leave
     [0, 255].
     """
-    rows, columns = image.shape[:2]
-    planes = np.empty((3, rows, columns), dtype=np.uint8)
+    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
     cv2.split(image, list(planes))
-    tall = np.empty((3, height, columns), dtype=np.float32)
-    for block in banded_filter(rows, height, interpolation, antialias):
-        np.matmul(block.weights, planes[:, block.source].astype(np.float32), out=tall[:, block.target])
-    lines = tall.reshape(-1, columns)  # Two axes: three products at a time go by a slower way.
-    resized = np.empty((3 * height, width), dtype=np.float32)
-    for block in banded_filter(columns, width, interpolation, antialias):
-        np.matmul(lines[:, block.source], block.weights.T, out=resized[:, block.target])
-    if interpolation == "bicubic" and antialias:  # Its negative lobes overshoot, where PIL's uint8 clips.
-        np.clip(resized, 0, 255, out=resized)
-    return resized.reshape(3, height, width)
+    if interpolation == "bicubic" and antialias:
+        # Its negative lobes overshoot, which PIL's uint8 clips: after the columns, which come first there, and again.
+        wide = np.clip(_with_columns(planes, width, interpolation, antialias), 0, 255)
+        return np.clip(_with_rows(wide, height, interpolation, antialias), 0, 255)
+    # Where nothing is clipped the order does not matter, and whole rows are faster to take first.
+    return _with_columns(_with_rows(planes, height, interpolation, antialias), width, interpolation, antialias)
+
+
+def _with_rows(
+    planes: NDArray[np.uint8] | NDArray[np.float32], height: int, interpolation: Interpolation, antialias: bool
+) -> NDArray[np.float32]:
+    resized = np.empty((3, height, planes.shape[2]), dtype=np.float32)
+    for block in banded_filter(planes.shape[1], height, interpolation, antialias):
+        np.matmul(block.weights, planes[:, block.source].astype(np.float32, copy=False), out=resized[:, block.target])
+    return resized
+
+
+def _with_columns(
+    planes: NDArray[np.uint8] | NDArray[np.float32], width: int, interpolation: Interpolation, antialias: bool
+) -> NDArray[np.float32]:
+    lines = planes.reshape(-1, planes.shape[2])  # Two axes: three products at a time go by a slower way.
+    resized = np.empty((len(lines), width), dtype=np.float32)
+    for block in banded_filter(planes.shape[2], width, interpolation, antialias):
+        some = lines[:, block.source].astype(np.float32, copy=False)
+        np.matmul(some, block.weights.T, out=resized[:, block.target])
+    return resized.reshape(3, -1, width)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
