@@ -320,13 +320,16 @@ def decisions_as_lines(decisions: Iterable[Decision]) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it.
+    """Write a file so that nobody ever sees half of it; what is no file, such as ``/dev/null``, is written to.
 
     Raises:
         ResultError: It can't be written, such as on a full disk.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
