@@ -178,7 +178,8 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"teaching": {"weight": 0}}, r"teaching\.weight is 0"),
         ({"teaching": {"teachers": "one.pt"}}, r"teachers is 'one\.pt', expected a list in brackets"),
         ({"fitting": {"axes_first": True}}, "projection is 'none'"),
-        ({"fitting": {"centered": True}}, "fitting.centered is true, but fitting.beside joins nothing"),
+        ({"fitting": {"centered": True}}, "fitting.centered is set, but fitting.beside joins nothing"),
+        ({"fitting": {"moved_columns": [-1]}}, "fitting.moved_columns is set, but fitting.beside joins nothing"),
         ({"start_share": 1.5}, r"start_share is 1\.5, expected 0 to 1"),
         ({"start_share_after": "blocks.10"}, "start_share is 0, expected above 0: start_share_after says"),
         (

@@ -121,6 +121,33 @@ def test_a_moved_head_is_the_mean_over_maps_whose_edge_is_repeated():
     torch.testing.assert_close(mean, (head(feature_map) + head(to_the_left) + head(to_the_right)) / 3)
 
 
+def test_maps_are_moved_further_where_they_are_moved_at_all():
+    network = network_of(HEADS["grid, moved"], HeadSpec("gem", map="last"))
+    other = network_of(HeadSpec("grid", rows=2, columns=2, moved_columns=(-2, 2)), HeadSpec("gem", map="last"))
+    images = torch.randn(1, 3, SIZE, SIZE)
+
+    with torch.inference_mode():
+        before = network(images)[0]
+        network.move_further((-2, 2))
+
+        assert network.spec == other.spec
+        assert not torch.allclose(network(images)[0], before)
+        torch.testing.assert_close(network(images)[0], other(images)[0])
+
+
+@pytest.mark.parametrize(
+    ("head", "columns", "told"),
+    [
+        ("grid", (-2, 2), "change no head"),
+        ("grid, moved", (-1, 1), "change no head"),
+        ("grid, moved", (-4, 4), "moves all out of a map of 4 columns"),
+    ],
+)
+def test_maps_are_not_moved_further_where_that_would_change_nothing_or_leave_nothing(head, columns, told):
+    with pytest.raises(EncoderError, match=told):
+        network_of(HEADS[head]).move_further(columns)
+
+
 @pytest.mark.parametrize("step", [3, 4, 5])
 @pytest.mark.parametrize("head", ["mixvpr", "grid"])
 def test_a_step_aside_changes_a_moved_head_less(head, step):

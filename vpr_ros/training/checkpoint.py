@@ -41,6 +41,7 @@ _FREE = (
     "start_share",
     "start_share_after",
     "fitting.beside",
+    "fitting.moved_columns",
     "fitting.centered",
     "stored_in_half",
 )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vpr_ros.encoders.models.network_spec import NetworkSpec
+from vpr_ros.encoders.models.network_spec import NetworkSpec, moved_further
 from vpr_ros.training.datasets.specs import DataSpec
 from vpr_ros.training.errors import TrainingError
 
@@ -210,17 +210,21 @@ class FittingConfig:
             number a head, 0 for none; both are then turned to their strongest axes, as many as the projection has.
         centered: Whether what ``beside`` joins, the projected vector included, is taken less its mean over the training
             views: what all images share says nothing of the place, and GeM of an untouched stage is mostly that.
+        moved_columns: What takes the place of the heads' own ``moved_columns`` after the last step, before ``beside``
+            joins: more distances than the steps have time for. Empty leaves them as they were trained.
     """
 
     axes_first: bool = False
     beside: tuple[float, ...] = ()
     centered: bool = False
+    moved_columns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values once."""
         _check(all(length >= 0 for length in self.beside), "fitting.beside", self.beside, "at least 0")
-        if self.centered and not any(self.beside):
-            raise TrainingError("fitting.centered is true, but fitting.beside joins nothing; expected a length above 0")
+        for name in ("centered", "moved_columns"):
+            if getattr(self, name) and not any(self.beside):
+                raise TrainingError(f"fitting.{name} is set, but fitting.beside joins nothing; expected a length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +329,8 @@ class TrainingConfig:
             )
         if self.start_share_after and not self.start_share:
             raise TrainingError("start_share is 0, expected above 0: start_share_after says which stages go back")
+        if self.fitting.moved_columns:
+            moved_further(self.network, self.fitting.moved_columns)
         heads = len(self.network.heads)
         for name, numbers in (("fitting.beside", self.fitting.beside), ("loss.on_heads", self.loss.on_heads)):
             _check(len(numbers) in (0, heads), name, numbers, f"a number for each of {heads} heads")

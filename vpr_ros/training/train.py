@@ -20,7 +20,8 @@ from vpr_ros.core.memory import keep_freed_memory
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.backbones import BACKBONES, packaged_weights
 from vpr_ros.encoders.models.export import export_network
-from vpr_ros.encoders.models.place_network import PlaceNetwork, save_network
+from vpr_ros.encoders.models.network_spec import moved_further
+from vpr_ros.encoders.models.place_network import PlaceNetwork, moves_of, save_network
 from vpr_ros.encoders.models.vgg16_netvlad import NetVlad
 from vpr_ros.encoders.weights import sha256_of
 from vpr_ros.training.batches import Batches
@@ -139,6 +140,8 @@ class _Training:
         self._process = process
         self._progress = progress
         self._network = PlaceNetwork(config.network)
+        if columns := config.fitting.moved_columns:  # to be refused now and not after all steps
+            moves_of(moved_further(config.network, columns))
         _fill(self._network, config)
         self._going_back = stages_going_back(self._network, config.start_share_after) if config.start_share else None
         self._start = copied_weights(self._going_back) if self._going_back is not None else {}
@@ -228,11 +231,13 @@ class _Training:
             fit_clusters(head, torch.cat([part[spec.map] for part in parts]), _POSITIONS_FOR_CLUSTERS, rng)
 
     def _finish(self, trainer: Trainer, cache: MapCache | None) -> TrainingResult:
-        """Go back towards the start, fit the last layer, judge what comes out, and write it."""
+        """Go back towards the start, move maps further, fit the last layer, judge what comes out, and write it."""
         best, network = best_of(trainer.history), self._network
         is_other = self._going_back is not None
         if self._going_back is not None:
             move_towards(self._going_back, self._start, self._config.start_share)
+        if self._config.fitting.moved_columns:
+            network.move_further(self._config.fitting.moved_columns)
         if network.projection is not None and (not network.is_projecting or any(self._config.fitting.beside)):
             network.is_projecting = False
             joined = self._training_descriptors(cache)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from vpr_ros.encoders.errors import EncoderError
@@ -88,6 +88,21 @@ class HeadSpec:
                     f"head '{self.kind}' has {each.name}, which says nothing about it; it takes map, weight"
                     f"{''.join(f', {name}' for name in _APPLYING[self.kind])}"
                 )
+
+
+def moved_further(spec: NetworkSpec, moved_columns: tuple[int, ...]) -> NetworkSpec:
+    """Return a spec whose heads with ``moved_columns`` have others.
+
+    Raises:
+        EncoderError: No head has any, or these can't be.
+    """
+    heads = tuple(replace(h, moved_columns=moved_columns) if h.moved_columns else h for h in spec.heads)
+    if heads == spec.heads:
+        raise EncoderError(
+            f"fitting.moved_columns {list(moved_columns)} change no head; expected a head that has moved_columns, "
+            "and others than it has"
+        )
+    return replace(spec, heads=heads)
 
 
 @dataclass(frozen=True, slots=True)

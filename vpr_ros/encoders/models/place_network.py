@@ -18,7 +18,7 @@ from vpr_ros.encoders.models.aggregators import MovedMaps, aggregate, build_head
 from vpr_ros.encoders.models.backbones import BACKBONES
 from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, state_dict_of
 from vpr_ros.encoders.models.gem import unit_length
-from vpr_ros.encoders.models.network_spec import MapName, NetworkSpec
+from vpr_ros.encoders.models.network_spec import MapName, NetworkSpec, moved_further
 from vpr_ros.encoders.models.stage import Stage
 from vpr_ros.encoders.weights import LEAST_HALVED, sha256_of
 
@@ -56,13 +56,10 @@ class PlaceNetwork(nn.Module):
         super().__init__()
         self.spec = spec
         facts = BACKBONES[spec.backbone]
-        sizes: dict[MapName, int] = {
-            "stride16": spec.input_size // _STRIDE_16,
-            "last": spec.input_size // facts.last_stride,
-        }
+        sizes = _map_sizes(spec)
         self.backbone = facts.build(not spec.needs_last_map)
         self.heads = nn.ModuleList(build_head(h, facts.channels[h.map], sizes[h.map]) for h in spec.heads)
-        self.moves = nn.ModuleList(MovedMaps(head.moved_columns, sizes[head.map]) for head in spec.heads)
+        self.moves = moves_of(spec)
         self.part_dims = tuple(dim_of(head, facts.channels[head.map]) for head in spec.heads)
         self.joined_dim = sum(self.part_dims)
         projected = spec.projection.kind != "none"
@@ -129,6 +126,15 @@ class PlaceNetwork(nn.Module):
         assert stride_16 is not None
         return self._describe({"stride16": stride_16, "last": last})
 
+    def move_further(self, moved_columns: tuple[int, ...]) -> None:
+        """Give the heads that see moved maps others.
+
+        Raises:
+            EncoderError: There is no such head, or nothing of a map would be left.
+        """
+        self.spec = moved_further(self.spec, moved_columns)
+        self.moves = moves_of(self.spec)
+
     def _run(self, maps: Sequence[Tensor], after: str | None, last: str) -> tuple[Tensor, Tensor | None]:
         x = maps[0]
         stride_16 = maps[1] if len(maps) > 1 else None
@@ -173,6 +179,24 @@ class PlaceNetwork(nn.Module):
     def input_recipe(self) -> Recipe:
         """Return a recipe for preprocessing alone, before there are trained weights."""
         return self.recipe("in training", _UNSET_SHA256, "none")
+
+
+def _map_sizes(spec: NetworkSpec) -> dict[MapName, int]:
+    """Return rows and columns of the maps that heads are put on."""
+    return {
+        "stride16": spec.input_size // _STRIDE_16,
+        "last": spec.input_size // BACKBONES[spec.backbone].last_stride,
+    }
+
+
+def moves_of(spec: NetworkSpec) -> nn.ModuleList:
+    """Return what moves the maps of each head.
+
+    Raises:
+        EncoderError: Nothing of a map would be left.
+    """
+    sizes = _map_sizes(spec)
+    return nn.ModuleList(MovedMaps(head.moved_columns, sizes[head.map]) for head in spec.heads)
 
 
 def shortened(network: nn.Module, recipe: Recipe, dim: int) -> tuple[nn.Module, Recipe]:
