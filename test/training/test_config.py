@@ -140,7 +140,18 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"sampling": {"views": 1}}, "no positives"),
         ({"sampling": {"places": 1}}, "no negatives"),
         ({"optimizer": {"learning_rate": "fast"}}, "learning_rate"),
-        *[({name: -1}, f"{name} is -1, expected at least 0") for name in ("epochs", "seed", "workers", "threads")],
+        *[
+            ({name: -1}, f"{name} is -1, expected at least 0")
+            for name in ("epochs", "seed", "workers", "threads", "patience")
+        ],
+        *[({"schedule": {name: -1}}, rf"schedule\.{name} is -1") for name in ("factor", "final_factor")],
+        *[({name: number}, f"{name} is {number}, ") for name, number in (("seed", 2**70), ("threads", 2**40))],
+        *[({"name": name}, "name is .*, expected a file name") for name in ("x" * 300, "a\0b", "a\nb", " ")],
+        *[
+            ({"data": {"train": [{"kind": "panoramas", name: number}]}}, f"{name} (is )?{number}, expected")
+            for name, number in (("jitter_deg", -1), ("pitch_deg", -1), ("roll_deg", -1), ("height", -5))
+        ],
+        ({"data": {"train": [{"kind": "panoramas", "width": 0}]}}, "width is 0 and height 300, expected"),
         *[
             ({"optimizer": {name: -1}}, rf"optimizer\.{name} is -1")
             for name in ("backbone_factor", "proxy_factor", "weight_decay", "clip_norm", "momentum")
@@ -156,6 +167,7 @@ def test_a_config_written_out_reads_as_the_same(path):
         ({"average_decay": 1.0}, "average_decay"),
         ({"freeze_through": ""}, "freeze_through"),
         ({"data": {"train": []}}, "at least one data set"),
+        ({"data": {"train": [{"kind": ["photos"]}]}}, r"data\.train\[0\] is of kind .*, expected one of manifest"),
         ({"data": {"train": [{"kind": "photo"}]}}, r"data\.train\[0\] is of kind 'photo', expected one of manifest"),
         ({"data": {"train": [{"kind": "photos", "pth": "x"}]}}, "pth"),
         ({"data": {"train": {"kind": "photos"}}}, "expected a list"),
@@ -198,5 +210,14 @@ def test_what_does_not_fit_is_named(over, words):
 def test_a_file_that_is_no_config_is_told(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
 
-    with pytest.raises(TrainingError, match=r"c\.yaml"):
+    with pytest.raises(TrainingError, match=r"c\.yaml") as told:
+        read_config(tmp_path / "c.yaml")
+    assert "\n" not in str(told.value)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    values = yaml.safe_dump(small_values())
+    (tmp_path / "c.yaml").write_text(f"{values}loss: {{base: 0.5}}\nloss: {{base: 0.2}}\n")
+
+    with pytest.raises(TrainingError, match=r"'loss' stands here twice .*line \d+"):
         read_config(tmp_path / "c.yaml")

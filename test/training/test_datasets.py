@@ -148,9 +148,15 @@ def test_one_folder_of_photographs_is_learned_from_and_judged_on_without_sharing
     [
         (["a.png,hall,x", "b.png"], r"manifest\.csv' line 3 ends before place_id, expected"),
         (["a.png,hall,x", "b.png,,x"], r"manifest\.csv' line 3: place_id is '', expected a name"),
+        (
+            ["a.png,hall,x", "a\0.png,hall,x"],
+            r"manifest\.csv' line 3: path is .*, expected a file name|line contains NUL",
+        ),
+        (["a.png,hall,x", "b.png,hall,x", "./a.png,hall,x"], r"line 4: path is './a\.png', as in table .* line 2; "),
+        (["a.png,hall,x", "b.png,hall,x", "b.png,inn,x"], r"line 4: path is 'b\.png', as in table .* line 3; "),
     ],
 )
-def test_a_row_that_names_no_place_is_told_by_its_line(tmp_path, rows, words):
+def test_a_row_that_names_no_place_or_no_image_of_its_own_is_told_by_its_line(tmp_path, rows, words):
     (tmp_path / "manifest.csv").write_text("path,place_id,site\n" + "\n".join(rows))
 
     with pytest.raises(TrainingError, match=words) as told:
@@ -280,7 +286,11 @@ def test_gsv_cities_finds_files_by_place_and_panorama(tmp_path):
     data = open_dataset(GsvCitiesSpec(".", least_images=4), tmp_path)
     both = open_dataset(GsvCitiesSpec(".", least_images=2), tmp_path)
 
+    (tmp_path / "Dataframes" / "Bonn.csv").write_text("\n".join([*rows, *rows[-2:], *rows[-2:]]))
+    repeated = open_dataset(GsvCitiesSpec(".", least_images=4), tmp_path)
+
     assert (len(data.table), len(both.table)) == (4, 6)
+    assert repeated.paths == data.paths, "an image that is listed again is no other image"
     assert relation(both, 0, 3) == PairLabel.RIGHT
     assert relation(both, 0, 4) == PairLabel.WRONG
     assert (both.table.region == both.table.region[0]).all(), "one city"
@@ -360,9 +370,45 @@ def test_positions_in_file_names_are_read_from_the_name_and_not_from_folders(tmp
     assert relation(data, at[2], at[1]) == PairLabel.WRONG
     assert relation(data, at[3], at[0]) == PairLabel.RIGHT
     np.testing.assert_equal(data.table.heading_deg[at], list(names.values()))
-    write_image(folder / "queries" / "holiday.jpg", scene(1))
-    with pytest.raises(TrainingError, match=r"holiday\.jpg.*@utm_east@utm_north"):
-        open_dataset(UtmSpec(folder.name), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["holiday.jpg", "@nan@4180000@.jpg", "@5480@inf@.jpg", f"@1@2{'@' * 7}inf{'@' * 6}.jpg"]
+)
+def test_a_file_name_without_a_position_is_told(tmp_path, name):
+    write_image(tmp_path / name, scene(1))
+
+    with pytest.raises(TrainingError, match=r"\.jpg' has no position in its name, expected @utm_east@utm_north"):
+        open_dataset(UtmSpec("."), tmp_path)
+
+
+def test_images_that_are_alone_at_their_position_are_counted(tmp_path):
+    for east, heading in ((0, 90), (6, 90), (12, 90), (30, 90), (6, 270), (6, ""), (1000, 90)):
+        write_image(tmp_path / f"@{east}@0{'@' * 7}{heading}{'@' * 6}.jpg", scene(1))
+
+    assert places_of_one_image(open_dataset(UtmSpec("."), tmp_path)) == 4
+
+
+@pytest.mark.parametrize("least", [1, 2])
+def test_what_is_missing_is_asked_for_by_words_that_the_kind_knows(tmp_path, least):
+    for number in range(2):
+        write_image(tmp_path / "town" / f"@{1000 * number}@0@.jpg", scene(1))
+        write_image(tmp_path / "Images" / "Bonn" / f"Bonn_{number}_2019_05_370_50.7_7.0_x.jpg", scene(1))
+    (tmp_path / "Dataframes").mkdir()
+    (tmp_path / "Dataframes" / "Bonn.csv").write_text("place_id,panoid\n0,x\n1,x")
+
+    with pytest.raises(TrainingError, match=r"no two of 2 views .*positive_radius_m") as told:
+        open_dataset(UtmSpec("town"), tmp_path)
+    assert "self_supervised" not in str(told.value)
+    with pytest.raises(TrainingError, match=r"least_images"):
+        open_dataset(GsvCitiesSpec(".", least_images=least), tmp_path)
+
+
+@pytest.mark.parametrize("beginning", ["\ufeffpath,place_id\n", "path, place_id\n", "path ,place_id \n"])
+def test_a_table_may_be_written_by_excel_or_with_spaces_after_commas(tmp_path, beginning):
+    (tmp_path / "manifest.csv").write_text(f"{beginning}a.png, hall\nb.png,hall\n", encoding="utf-8")
+
+    assert open_dataset(ManifestSpec(), tmp_path).facts.places == 1
 
 
 @pytest.mark.parametrize(

@@ -112,3 +112,35 @@ def test_files_that_an_earlier_run_could_not_read_are_named(network, manifest_fo
     MapCache(tmp_path / "cache", pool, network, "blocks.4", 1).fill(lambda _: None, torch.device("cpu"))
 
     assert sorted(pool.corrupt.values()) == [f"{path} could not be read when its maps were computed" for path in broken]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut off", "empty"])
+def test_a_map_that_is_not_whole_is_computed_again(network, manifest_folder, tmp_path, damage):
+    device, everything = torch.device("cpu"), (np.arange(18), np.zeros(18, np.int64))
+    cache = cache_of(network, manifest_folder, tmp_path / "cache")
+    cache.fill(lambda _: None, device)
+    whole = cache.maps(*everything)[0]
+    path = next((tmp_path / "cache").glob("*.map0.npy"))
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 1000 if damage == "cut off" else 0])
+
+    again = cache_of(network, manifest_folder, tmp_path / "cache")
+
+    assert again.missing == 18
+    again.fill(lambda _: None, device)
+    for part, wanted in zip(again.maps(*everything)[0], whole, strict=True):
+        assert torch.equal(part, wanted)
+
+
+def test_a_file_name_of_any_bytes_and_one_that_is_too_long_are_digested(network, tmp_path):
+    names = [os.fsdecode(b"caf\xe9.png"), "caf\u00e9.png", "x" * 300 + ".png"]
+    (tmp_path / "manifest.csv").write_text("path,place_id\n" + "\n".join(f"{n}.png,hall" for n in range(3)))
+    data = open_dataset(ManifestSpec(), tmp_path)
+
+    digests = {
+        pool_of(network, replace(data, paths=tuple(tmp_path / name for _ in range(3)))).fingerprint() for name in names
+    }
+
+    assert len(digests) == 3

@@ -237,3 +237,37 @@ def test_one_place_alone_is_told_to_be_too_little():
 def test_a_rule_by_which_views_of_one_place_could_be_two_is_refused(values, words):
     with pytest.raises(TrainingError, match=words):
         LabelRule(**values)
+
+
+class Photos(Named):
+    """Photographs, each a place of its own."""
+
+    self_supervised = True
+
+    def __init__(self):
+        names = [f"photo{n}" for n in range(8)]
+        super().__init__(names, names)
+
+
+@pytest.mark.parametrize(("renderings", "views", "plain"), [(1, 2, 0.15), (2, 2, 0.0), (2, 4, 0.15), (1, 2, 1.0)])
+def test_renderings_so_few_that_all_views_of_a_photograph_are_alike_are_refused(renderings, views, plain):
+    with pytest.raises(TrainingError, match=rf"cache\.renderings is {renderings}, .*expected at least {views + 1}"):
+        sampler_of(Photos(), renderings=renderings, views=views, plain=plain)
+
+
+@pytest.mark.parametrize(("renderings", "views", "told"), [(3, 4, True), (4, 4, True), (5, 4, False), (8, 4, False)])
+def test_views_of_a_photograph_that_are_alike_are_told(renderings, views, told, caplog):
+    _, sampler = sampler_of(Photos(), renderings=renderings, views=views, plain=0.15)
+
+    batches = [sampler.batch(step) for step in range(30)]
+    shown = [set(batch.renderings[batch.labels == 0]) for batch in batches]
+
+    assert ("of a place of one image are alike" in caplog.text) == told
+    assert (min(map(len, shown)) < views) == told
+
+
+def test_few_renderings_are_enough_where_places_have_several_images_or_a_loss_has_proxies():
+    several = Named(["a", "a", "b", "b"], ["a", "a", "b", "b"])
+
+    assert sampler_of(several, renderings=2, views=2)
+    assert sampler_of(Photos(), renderings=2, views=2, within_class=True)

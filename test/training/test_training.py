@@ -2,8 +2,9 @@
 
 import csv
 import json
+import os
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from made_up_places import small_values, write_image
 from vpr_ros.encoders import EncoderError, open_encoder
 from vpr_ros.encoders.models.place_network import load_place_network
 from vpr_ros.encoders.weights import ExportedNetwork
-from vpr_ros.training.config_file import config_of_values
+from vpr_ros.training.config_file import config_of_values, read_config
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.train import train
@@ -308,7 +309,7 @@ def test_corrupt_images_are_counted_listed_and_left_out(manifest_folder):
         assert result.corrupt == 4
         names = ("street_0/1.png", "street_1/0.png", "street_2/2.png", "street_4/1.png")
         assert all(name in listed for name in names)
-        assert "left out: 4" in (out / "small.md").read_text()
+        assert f"left out: 4{'' if cached else ' of those that were drawn'}." in (out / "small.md").read_text()
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["kept maps", "images"])
@@ -381,7 +382,7 @@ def test_places_of_one_image_are_told_at_the_start_and_in_the_card(manifest_fold
 
     run(manifest_folder, manifest_folder / "out", epochs=0)
 
-    assert "2 of 4 places in 'set/manifest.csv' have one image and are never drawn" in caplog.text
+    assert "2 of 8 views in 'set/manifest.csv' are the only ones of their places and are never drawn" in caplog.text
     assert "Places of one image, which were never drawn: 2." in (manifest_folder / "out" / "small.md").read_text()
 
 
@@ -483,12 +484,72 @@ def test_checkpoints_of_another_training_are_refused(manifest_folder):
     with pytest.raises(TrainingError, match="--resume"):
         run(manifest_folder, out)
     with pytest.raises(TrainingError, match=r"loss\.beta 50\.0 instead of 40\.0"):
-        run(manifest_folder, out, resume=True, loss={"beta": 40})
+        run(manifest_folder, out, resume=True, loss={"beta": 40}, cache={"folder": "other"})
+    assert not (out / "other").exists(), "before anything is computed"
     (out / "last.ckpt").write_bytes((out / "last.ckpt").read_bytes()[:2000])
     with pytest.raises(EncoderError, match=r"last\.ckpt"):
         run(manifest_folder, out, resume=True)
     with pytest.raises(TrainingError, match="no checkpoint"):
         run(manifest_folder, manifest_folder / "other", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        *[({key: "x"}, f"lacks {key}, or holds something else there") for key in ("config", "step", "history")],
+        *[({key: {}}, "does not fit this training") for key in ("state_dict", "optimizer", "average")],
+        ({"best": {"x": torch.zeros(1)}}, "does not fit this training"),
+    ],
+    ids=str,
+)
+def test_a_damaged_checkpoint_is_one_line(manifest_folder, part, words):
+    out = manifest_folder / "out"
+    run(manifest_folder, out, sampling={"steps": 1})
+    content = torch.load(out / "last.ckpt", weights_only=True)
+    torch.save(content | part, out / "last.ckpt")
+
+    with pytest.raises(TrainingError, match=words) as told:
+        run(manifest_folder, out, sampling={"steps": 1}, resume=True)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["figures.csv", "last.ckpt", "small.pt", "skipped.csv", "small.md", "small-training.yaml"]
+)
+def test_a_file_that_can_not_be_written_is_one_line(manifest_folder, name):
+    (manifest_folder / "street_0" / "1.png").write_bytes(b"not an image")
+    (manifest_folder / "out" / f"{name}.part").mkdir(parents=True)
+
+    with pytest.raises(TrainingError, match=rf"can't write '.*out/{name}': .*give another --out") as told:
+        run(manifest_folder, manifest_folder / "out", epochs=0)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["kept maps", "images"])
+def test_file_names_may_be_any_bytes(photo_folders, cached):
+    folder = photo_folders / os.fsdecode(b"caf\xe9")
+    (photo_folders / "learn").rename(folder)
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(b"not an image")
+    over = photos(data={"train": [{"kind": "photos", "path": folder.name}]}, epochs=1)
+    over |= {"cache": {"enabled": cached, "renderings": 8}, "sampling": {"places": 12, "views": 4, "steps": 2}}
+
+    result = run(photo_folders, photo_folders / "out", **over)
+
+    assert result.corrupt == 1
+    assert "caf\\udce9.png" in (photo_folders / "out" / "skipped.csv").read_text()
+    assert "photographs of caf\\udce9" in Path(result.card).read_text()
+
+
+def test_the_settings_that_are_written_train_on_from_anywhere(manifest_folder, monkeypatch):
+    monkeypatch.chdir(manifest_folder)
+    out = manifest_folder / "out"
+    run(Path(), out)
+
+    config = read_config(out / "small-training.yaml")
+    result = train(replace(config, epochs=2), out / config.data.root, out, resume=True)
+
+    assert Path(config.data.root) == manifest_folder
+    assert len(result.epochs) == 3
 
 
 def test_a_longer_training_goes_on_from_a_shorter_one(manifest_folder):
@@ -624,6 +685,7 @@ def test_nothing_to_learn_is_told(manifest_folder):
 def test_fp16_without_a_gpu_is_told(manifest_folder):
     with pytest.raises(TrainingError, match="CUDA"):
         run(manifest_folder, manifest_folder / "out", precision="fp16")
+    assert not (manifest_folder / "out" / "cache").exists(), "before anything is computed"
 
 
 def test_bf16_trains(manifest_folder):

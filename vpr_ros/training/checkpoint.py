@@ -16,23 +16,26 @@ from vpr_ros.training.config import TrainingConfig
 from vpr_ros.training.config_file import config_of_values
 from vpr_ros.training.datasets.specs import SPECS
 from vpr_ros.training.errors import TrainingError
+from vpr_ros.training.writing import whole_file
 
 LAST = "last.ckpt"
-_KEYS = (
-    "config",
-    "step",
-    "state_dict",
-    "loss",
-    "optimizer",
-    "scaler",
-    "average",
-    "average_steps",
-    "best",
-    "history",
-)
-# What may differ between the first part of a training and the second: it says how long, or comes after the last step.
+_KINDS = {
+    "config": dict,
+    "step": int,
+    "state_dict": dict,
+    "loss": dict,
+    "optimizer": dict,
+    "scaler": dict,
+    "average": dict,
+    "average_steps": int,
+    "best": dict,
+    "history": list,
+}
+# What may differ between the first part of a training and the second: it says where, how long, or comes after the last
+# step.
 _FREE = (
     "out",
+    "data.root",
     "epochs",
     "workers",
     "threads",
@@ -76,7 +79,11 @@ class Checkpoint:
     corrupt: dict[str, dict[int, str]]
 
     def save(self, path: Path, config: TrainingConfig) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all.
+
+        Raises:
+            TrainingError: It can't be written.
+        """
         values = {
             "config": config_values(config),
             "step": self.step,
@@ -90,9 +97,8 @@ class Checkpoint:
             "history": self.history,
             "corrupt": self.corrupt,
         }
-        unfinished = path.with_suffix(".ckpt.part")
-        torch.save(values, unfinished)
-        unfinished.replace(path)
+        with whole_file(path) as unfinished:
+            torch.save(values, unfinished)
 
     @classmethod
     def read(cls, path: Path, config: TrainingConfig) -> Checkpoint:
@@ -103,11 +109,11 @@ class Checkpoint:
             TrainingError: It is no checkpoint of a training, or of one with another config; names what differs.
         """
         content: dict[str, Any] = read_checkpoint(path)
-        absent = [key for key in _KEYS if key not in content]
+        absent = [key for key, kind in _KINDS.items() if not isinstance(content.get(key), kind)]
         if absent:
             raise TrainingError(
-                f"'{path}' lacks {', '.join(absent)}; expected a {LAST} that 'vpr_ros train' wrote: to start from "
-                "weights alone, give them as init_from"
+                f"'{path}' lacks {', '.join(absent)}, or holds something else there; expected a {LAST} that 'vpr_ros "
+                "train' wrote: to start from weights alone, give them as init_from"
             )
         # A setting that is newer than the checkpoint had its default.
         kept = config_values(config_of_values(content["config"], str(path)))
@@ -116,7 +122,7 @@ class Checkpoint:
             step=content["step"],
             network=content["state_dict"],
             corrupt=content.get("corrupt", {}),  # older checkpoints have none
-            **{key: content[key] for key in _KEYS if key not in ("config", "step", "state_dict")},
+            **{key: content[key] for key in _KINDS if key not in ("config", "step", "state_dict")},
         )
 
 

@@ -27,6 +27,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 # Losses with a vector for each place of the training set.
 PROXY_LOSSES = ("proxy_nca", "cosface", "arcface")
+_LARGEST = 2**63 - 1  # the largest whole number that torch takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         """Check the values once."""
-        _check(self.warm_up_steps >= 0, "schedule.warm_up_steps", self.warm_up_steps, "at least 0")
+        for name in ("warm_up_steps", "factor", "final_factor"):
+            _check(getattr(self, name) >= 0, f"schedule.{name}", getattr(self, name), "at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +318,17 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Check what concerns more than one group."""
-        _check(bool(self.name.strip()) and "/" not in self.name, "name", self.name, "a file name such as mixvpr-lite")
-        for count in ("epochs", "seed", "workers", "threads"):
-            _check(getattr(self, count) >= 0, count, getattr(self, count), "at least 0")
+        is_file_name = self.name.isprintable() and "/" not in self.name and 0 < len(self.name.strip().encode()) <= 200
+        _check(is_file_name, "name", repr(self.name), "a file name of at most 200 bytes, such as mixvpr-lite")
+        for count, most in (
+            ("epochs", _LARGEST),
+            ("patience", _LARGEST),
+            ("seed", _LARGEST),
+            ("workers", 1024),
+            ("threads", 1024),
+        ):
+            expected = f"at least 0 and at most {most}"
+            _check(0 <= getattr(self, count) <= most, count, getattr(self, count), expected)
         _check(0 <= self.average_decay < 1, "average_decay", self.average_decay, "0 to below 1, such as 0.99")
         _check(0 <= self.start_share <= 1, "start_share", self.start_share, "0 to 1, such as 0.25")
         _check(bool(self.data.train), "data.train", "empty", "at least one data set")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import dacite
 import yaml
@@ -18,6 +18,18 @@ from vpr_ros.training.errors import TrainingError
 _T = TypeVar("_T")
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two the last would win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands here twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_config(path: Path) -> TrainingConfig:
     """Read a training config.
 
@@ -26,9 +38,10 @@ def read_config(path: Path) -> TrainingConfig:
         EncoderError: The network's part does not fit.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"can't read training config '{path}': {error}; expected YAML") from error
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a safe loader
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())  # YAML's has several lines
+        raise TrainingError(f"can't read training config '{path}': {reason}; expected YAML") from error
     if not isinstance(values, dict):
         raise TrainingError(
             f"training config '{path}' holds a {type(values).__name__}, expected name, network, data and what differs "
@@ -59,7 +72,7 @@ def _data_specs(values: object, name: str, place: str) -> tuple[DataSpec, ...]:
 
 def _data_spec(values: object, place: str) -> DataSpec:
     kind = values.get("kind") if isinstance(values, dict) else None
-    if not isinstance(values, dict) or kind not in SPECS:
+    if not isinstance(values, dict) or not isinstance(kind, str) or kind not in SPECS:
         raise TrainingError(f"{place} is of kind '{kind}', expected one of {', '.join(SPECS)}")
     given = {key: value for key, value in values.items() if key != "kind"}
     if isinstance(given.get("views"), dict):

@@ -14,6 +14,7 @@ import dacite
 from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.training.errors import TrainingError
 from vpr_ros.training.validation import SetFigures
+from vpr_ros.training.writing import UNENCODABLE, told_as_unwritable, whole_file
 
 FILE_NAME = "figures.csv"
 
@@ -79,10 +80,15 @@ def history_of_values(values: object) -> list[EpochFigures]:
 
 
 def write_table(history: Sequence[EpochFigures], folder: Path) -> None:
-    """Write the history to ``figures.csv``, a row an epoch and validation set, whole or not at all."""
-    path = folder / FILE_NAME
-    unfinished = path.with_suffix(".csv.part")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    """Write the history to ``figures.csv``, a row an epoch and validation set, whole or not at all.
+
+    Raises:
+        TrainingError: It can't be written.
+    """
+    with (
+        whole_file(folder / FILE_NAME) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8", errors=UNENCODABLE) as file,
+    ):
         table = csv.writer(file)
         table.writerow(
             ("epoch", "step", "loss", "rate", "seconds", "set", "queries", "r1", "r5", "r10", "recall_at_100_precision")
@@ -91,7 +97,6 @@ def write_table(history: Sequence[EpochFigures], folder: Path) -> None:
             head = (epoch.epoch, epoch.step, epoch.loss, epoch.rate, round(epoch.seconds, 1))
             for figures in epoch.sets or (None,):
                 table.writerow(head + (() if figures is None else _row(figures)))
-    unfinished.replace(path)
 
 
 def _row(figures: SetFigures) -> tuple[object, ...]:
@@ -106,7 +111,7 @@ class Curves:
         """Start writing into a folder; None writes nothing.
 
         Raises:
-            TrainingError: TensorBoard is not installed, or broken.
+            TrainingError: TensorBoard is not installed, or broken, or the folder can't be written.
         """
         self._writer = None
         if folder is None:
@@ -117,7 +122,8 @@ class Curves:
             raise TrainingError(
                 f"tensorboard is true, but can't start: {first_line(error)}; 'pip install tensorboard', or leave it out"
             ) from error
-        self._writer = SummaryWriter(str(folder))
+        with told_as_unwritable(folder):
+            self._writer = SummaryWriter(str(folder))
 
     def add_step(self, step: int, values: Mapping[str, float]) -> None:
         """Add points of one step."""

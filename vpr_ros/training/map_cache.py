@@ -58,6 +58,8 @@ class MapCache:
         files = [folder / f"{digest}.map{number}.npy" for number in range(len(shapes))]
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if not all(_is_whole(path, (rows, *shape), np.float16) for path, shape in zip(files, shapes, strict=True)):
+                state.unlink(missing_ok=True)  # it would call done what a new file does not hold
             self._maps = [_open(path, (rows, *shape), np.float16) for path, shape in zip(files, shapes, strict=True)]
             self._state = _open(state, (rows,), np.int8)
         except (OSError, ValueError) as error:
@@ -131,12 +133,9 @@ def _open(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> np.memm
 
     Raises:
         OSError: It can't be made, or the disk is too small for it.
-        ValueError: The file that is there is no array.
     """
-    if path.is_file():
-        kept = np.lib.format.open_memmap(path, mode="r+")
-        if kept.shape == shape and kept.dtype == kind:
-            return kept
+    if _is_whole(path, shape, kind):
+        return np.lib.format.open_memmap(path, mode="r+")
     try:
         made = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
         _reserve(path)
@@ -145,6 +144,17 @@ def _open(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> np.memm
             path.unlink()
         raise
     return made
+
+
+def _is_whole(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> bool:
+    """Say whether a file holds an array that fits, to its end."""
+    if not path.is_file():
+        return False
+    try:
+        kept = np.lib.format.open_memmap(path, mode="r")  # "r+" would fill what was cut off with zeros
+    except ValueError:
+        return False
+    return kept.shape == shape and kept.dtype == kind
 
 
 def _remove_unused(files: list[Path], state: Path) -> None:

@@ -15,6 +15,7 @@ from vpr_ros.training.checkpoint import config_values
 from vpr_ros.training.config import TrainingConfig
 from vpr_ros.training.datasets.views import DataFacts
 from vpr_ros.training.history import EpochFigures
+from vpr_ros.training.writing import write_text
 
 _LEFT_OUT = ("out", "workers", "threads", "tensorboard", "data", "network")
 
@@ -43,13 +44,17 @@ def write_card(
         corrupt: Images that could not be read.
         history: All epochs.
         final: Figures of the weights that were exported, projection included.
+
+    Raises:
+        TrainingError: It can't be written.
     """
+    of_which = "" if config.cache.enabled else " of those that were drawn"
     text = "\n".join(
         (
             f"# {config.name}\n",
             *_about(config, recipe, history[-1].epoch if history else 0),
             "\n## Data\n",
-            *_data(learned_from, judged_on, undrawn, corrupt),
+            *_data(learned_from, judged_on, undrawn, f"{corrupt}{of_which}"),
             "\n## Results\n",
             *_results(history, final),
             "\n## Settings\n",
@@ -60,9 +65,7 @@ def write_card(
             "",
         )
     )
-    unfinished = path.with_suffix(".md.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, text)
 
 
 def _about(config: TrainingConfig, recipe: Recipe, epochs: int) -> tuple[str, ...]:
@@ -103,7 +106,7 @@ def _head_in_words(head: HeadSpec) -> str:
 
 
 def _data(
-    learned_from: Sequence[DataFacts], judged_on: Sequence[DataFacts], undrawn: int, corrupt: int
+    learned_from: Sequence[DataFacts], judged_on: Sequence[DataFacts], undrawn: int, corrupt: str
 ) -> tuple[str, ...]:
     rows = [
         f"| {what} | {facts.about} | {facts.images} | {facts.places} | {facts.views} | {_counts(facts.licences)} |"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,8 +120,16 @@ class ViewPool:
             for frame in getattr(data, "encoded", ()):
                 digest.update(frame.tobytes())
             for path in getattr(data, "paths", ()):
-                digest.update(f"{path.name} {path.stat().st_size if path.is_file() else 0}".encode())
+                digest.update(f"{path.name} {_size_of(path)}".encode(errors="surrogateescape"))  # any bytes are a name
         return digest.hexdigest()
+
+
+def _size_of(path: Path) -> int:
+    """Return a file's size in bytes; 0 where there is none."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # a name that is too long
+        return 0
 
 
 def _looks(spec: DataSpec | None) -> list[tuple[str, object]]:

@@ -60,7 +60,12 @@ class PlaceSampler:
             rank: Number of this process; each draws batches of its own.
             within_class: Whether all views of a place have one class, as losses with proxies need it; without, a place
                 known by position may reach across the cells that are the classes.
+
+        Raises:
+            TrainingError: The views of a place of one image would be one rendering, so that nothing is learned.
         """
+        if renderings is not None and not within_class and any(map(_has_places_of_one_image, pool.sets)):
+            _refuse_one_rendering(config, renderings, is_first=rank == 0)
         self._pool = pool
         self._config = config
         self._seed = (seed, rank)
@@ -118,6 +123,29 @@ class PlaceSampler:
         is_plain = (rng.random(len(views)) < self._config.plain) & (repeats == 0)
         chosen = np.where(is_plain, PLAIN, varied)
         return np.minimum(chosen, (self._renderings or limit) - 1).astype(np.int64)
+
+
+def _has_places_of_one_image(data: DataSet) -> bool:
+    return data.self_supervised and bool((np.unique(data.table.site, return_counts=True)[1] == 1).any())
+
+
+def _refuse_one_rendering(config: SamplingConfig, renderings: int, *, is_first: bool) -> None:
+    """Refuse or, where only some are alike, tell of views of one image that are alike; as batches draw renderings."""
+    varied = renderings - _FIRST_VARIED
+    different = min(config.views, varied + 1 if config.plain == 1 else varied)
+    if different < 2:
+        raise TrainingError(
+            f"cache.renderings is {renderings}, so that all views of a place of one image are alike and teach nothing; "
+            f"expected at least {config.views + 1}"
+        )
+    if different < config.views and is_first:
+        _LOG.warning(
+            "cache.renderings is %d, so that some of the %d views of a place of one image are alike; "
+            "set it to %d or more, or take fewer sampling.views",
+            renderings,
+            config.views,
+            config.views + 1,
+        )
 
 
 @dataclass(slots=True)

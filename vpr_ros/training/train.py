@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -25,9 +23,9 @@ from vpr_ros.encoders.models.place_network import PlaceNetwork, moves_of, save_n
 from vpr_ros.encoders.models.vgg16_netvlad import NetVlad
 from vpr_ros.encoders.weights import sha256_of
 from vpr_ros.training.batches import Batches
-from vpr_ros.training.checkpoint import LAST, config_values, load_initial
+from vpr_ros.training.checkpoint import LAST, Checkpoint, config_values, load_initial
 from vpr_ros.training.config import PROXY_LOSSES, TrainingConfig
-from vpr_ros.training.datasets.open_dataset import open_dataset, places_of_one_image
+from vpr_ros.training.datasets.open_dataset import open_dataset, places_of_one_image, tell_of_places_of_one_image
 from vpr_ros.training.datasets.separation import refuse_shared
 from vpr_ros.training.datasets.specs import DataSpec
 from vpr_ros.training.datasets.views import DataSet
@@ -38,18 +36,19 @@ from vpr_ros.training.freezing import freeze, stages_going_back
 from vpr_ros.training.history import EpochFigures, best_of
 from vpr_ros.training.map_cache import MapCache
 from vpr_ros.training.model_card import write_card
+from vpr_ros.training.output_folder import prepare_folder, write_skipped
 from vpr_ros.training.pool import PLAIN, ViewPool
 from vpr_ros.training.processes import Process, joined_processes
 from vpr_ros.training.sampling import PlaceSampler
-from vpr_ros.training.trainer import Trainer
+from vpr_ros.training.trainer import Trainer, refuse_precision
 from vpr_ros.training.validation import RENDERINGS as JUDGED_RENDERINGS
 from vpr_ros.training.validation import refuse_unaskable
 from vpr_ros.training.weight_average import copied_weights, move_towards
+from vpr_ros.training.writing import told_as_unwritable, write_text
 
 _VIEWS_FOR_CLUSTERS, _POSITIONS_FOR_CLUSTERS = 500, 50_000  # The authors'.
 _VIEWS_FOR_AXES = 10_000  # As Patch-NetVLAD takes for its PCA.
 _AT_ONCE = 32
-_SKIPPED = "skipped.csv"
 _LOG = logging.getLogger(__name__)
 
 # From what is counted and how many to a context that yields what is called with how many more are done.
@@ -69,7 +68,7 @@ class TrainingResult:
         epochs: All epochs, the one before the first step included.
         best: Epoch whose weights were exported.
         exported: Figures of what was exported, projection included.
-        corrupt: Images that could not be read.
+        corrupt: Images that could not be read; without kept maps those of them that were drawn.
     """
 
     schema: int
@@ -120,22 +119,27 @@ def train(
         if config.threads:
             torch.set_num_threads(config.threads)
         if process.is_first:
-            _prepare_folder(out, resume=resume)
+            prepare_folder(out, resume=resume)
         process.wait_for_all()
-        return _Training(config, root, out, process, progress).run(resume=resume, on_epoch=on_epoch)
+        return _Training(config, root, out, process, progress, resume=resume).run(on_epoch)
 
 
 class _Training:
     """Everything of one training, opened."""
 
-    def __init__(self, config: TrainingConfig, root: Path, out: Path, process: Process, progress: Progress) -> None:
-        """Open data and network.
+    def __init__(
+        self, config: TrainingConfig, root: Path, out: Path, process: Process, progress: Progress, *, resume: bool
+    ) -> None:
+        """Open data and network; what can be refused at once is, before drives and kept maps take their hours.
 
         Raises:
             TrainingError: As :func:`train`.
         """
         torch.manual_seed(config.seed)
+        refuse_precision(config, process.device)
+        self._kept = Checkpoint.read(out / LAST, config) if resume else None
         self._config = config
+        self._root = root
         self._out = out
         self._process = process
         self._progress = progress
@@ -155,13 +159,13 @@ class _Training:
             views = min(len(self._learned), _VIEWS_FOR_AXES)
             refuse_too_many_axes(config.network.projection.dim, views=views, length=self._network.joined_dim)
         if process.is_first:
-            _tell_of_places_of_one_image(learned)
+            for spec, data in zip(config.data.train, learned, strict=True):
+                tell_of_places_of_one_image(spec, data)
 
-    def run(self, *, resume: bool, on_epoch: Callable[[EpochFigures], None]) -> TrainingResult | None:
+    def run(self, on_epoch: Callable[[EpochFigures], None]) -> TrainingResult | None:
         """Train and write what comes out."""
         config, process = self._config, self._process
         renderings = config.cache.renderings if config.cache.enabled else None
-        caches = (self._cache(self._learned, renderings), self._cache(self._judged, JUDGED_RENDERINGS))
         sampler = PlaceSampler(
             self._learned,
             config.sampling,
@@ -170,7 +174,8 @@ class _Training:
             rank=process.rank,
             within_class=config.loss.kind in PROXY_LOSSES,
         )
-        if not resume and not config.init_from:
+        caches = (self._cache(self._learned, renderings), self._cache(self._judged, JUDGED_RENDERINGS))
+        if self._kept is None and not config.init_from:
             self._fit_clusters()
             if config.fitting.axes_first:
                 self._network.is_projecting = False
@@ -185,8 +190,9 @@ class _Training:
             process=process,
             out=self._out,
         )
-        if resume:
-            trainer.resume()
+        if self._kept is not None:
+            trainer.resume(self._kept)
+            self._kept = None  # its memory
         with self._progress("steps", config.steps) as on_step:
             trainer.run(on_step, on_epoch)
         return self._finish(trainer, caches[0]) if process.is_first else None
@@ -281,7 +287,7 @@ class _Training:
             # The training must not be lost because half precision is too coarse for its weights.
             _LOG.warning("stored in float32 instead, twice the size: %s", error)
             weights, onnx, recipe = self._store(network, stored_in_half=False)
-        corrupt = _write_skipped(out, [self._learned, *([self._judged] if self._judged else [])])
+        corrupt = write_skipped(out, [self._learned, *([self._judged] if self._judged else [])])
         card = out / f"{config.name}.md"
         write_card(
             card,
@@ -294,8 +300,9 @@ class _Training:
             history=trainer.history,
             final=exported,
         )
-        settings = yaml.safe_dump(config_values(config), sort_keys=False)
-        (out / f"{config.name}-training.yaml").write_text(settings, encoding="utf-8")
+        settings = config_values(config)
+        settings["data"]["root"] = str(self._root.resolve())  # or it would be relative to this file
+        write_text(out / f"{config.name}-training.yaml", yaml.safe_dump(settings, sort_keys=False))
         return TrainingResult(
             schema=1,
             name=config.name,
@@ -312,33 +319,15 @@ class _Training:
         """Write the weights for torch and the ONNX file, and return both with the recipe.
 
         Raises:
-            EncoderError: The ONNX file does not compute the same.
+            EncoderError: The ONNX file does not compute the same, or can't be written.
+            TrainingError: The weights can't be written.
         """
         config, weights = self._config, self._out / f"{self._config.name}.pt"
-        save_network(network, config.name, config.licence, weights, stored_in_half=stored_in_half)
+        with told_as_unwritable(weights):
+            save_network(network, config.name, config.licence, weights, stored_in_half=stored_in_half)
         recipe = network.recipe(config.name, sha256_of(weights), config.licence)
         onnx = export_network(network, recipe, self._out / f"{config.name}.onnx", stored_in_half=stored_in_half)
         return weights, onnx, recipe
-
-
-def _prepare_folder(out: Path, *, resume: bool) -> None:
-    """Make the output folder.
-
-    Raises:
-        TrainingError: It can't be written, or holds a checkpoint that nobody wants to go on from.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"can't make the output folder '{out}': {error}; give another --out") from error
-    if not os.access(out, os.W_OK):
-        raise TrainingError(f"the output folder '{out}' can't be written; check its permissions, or give another --out")
-    if resume and not (out / LAST).is_file():
-        raise TrainingError(f"there is no checkpoint '{out / LAST}' to go on from; leave out --resume")
-    if not resume and (out / LAST).is_file():
-        raise TrainingError(
-            f"'{out}' holds the checkpoint of an earlier training; go on from it with --resume, or give another --out"
-        )
 
 
 def _open_sets(config: TrainingConfig, root: Path, progress: Progress) -> tuple[list[DataSet], list[DataSet]]:
@@ -362,18 +351,6 @@ def _open_sets(config: TrainingConfig, root: Path, progress: Progress) -> tuple[
     return [data for _, data in learned], [data for _, data in judged]
 
 
-def _tell_of_places_of_one_image(learned: list[DataSet]) -> None:
-    for data in learned:
-        if undrawn := places_of_one_image(data):
-            _LOG.warning(
-                "%d of %d places in '%s' have one image and are never drawn; give more images of them, or set "
-                "self_supervised: true to learn from variations of each image",
-                undrawn,
-                data.facts.places,
-                data.name,
-            )
-
-
 def _fill(network: PlaceNetwork, config: TrainingConfig) -> None:
     """Load the weights to start from.
 
@@ -387,14 +364,3 @@ def _fill(network: PlaceNetwork, config: TrainingConfig) -> None:
         given = config.backbone_weights
         path = packaged_weights(name) if given == "packaged" else Path(given).expanduser()
         BACKBONES[name].fill(network.backbone, path)
-
-
-def _write_skipped(out: Path, pools: list[ViewPool]) -> int:
-    """List the images that could not be read, and return how many files they are."""
-    reasons = sorted({reason for pool in pools for reason in pool.corrupt.values()})
-    path = out / _SKIPPED
-    path.unlink(missing_ok=True)
-    if reasons:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("skipped",), *((reason,) for reason in reasons)])
-    return len(reasons)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.models.place_network import PlaceNetwork
 from vpr_ros.training.batches import Batch, Batches
 from vpr_ros.training.checkpoint import LAST, Checkpoint
@@ -101,8 +102,7 @@ class Trainer:
             out: Folder for checkpoint and figures.
 
         Raises:
-            TrainingError: Half precision that this machine has not, a library that is missing, a teacher that does not
-                fit, or nothing learns.
+            TrainingError: A library that is missing, a teacher that does not fit, or nothing learns.
             EncoderError: A teacher can't be read.
         """
         self.network = network.to(process.device)
@@ -118,24 +118,32 @@ class Trainer:
         teachers = Teachers(config.teaching, network, self._after) if config.teaching.teachers else None
         self._learner: nn.Module = Learner(network, self._loss, config.loss, self._after, teachers)
         self._optimizer = _optimizer_or_refuse(network, self._loss, config)
-        if process.count > 1:
+        if process.count > 1 and any(parameter.requires_grad for parameter in self._learner.parameters()):
             self._learner = nn.parallel.DistributedDataParallel(self._learner)
-        _refuse_precision(config, process.device)
         self._scaler = torch.amp.GradScaler(process.device.type, enabled=config.precision == "fp16")
         self._average = WeightAverage(network, config.average_decay)
         self._best: dict[str, Tensor] = {}
         self._step = 0
 
-    def resume(self) -> None:
-        """Go on from the checkpoint in the output folder.
+    def resume(self, kept: Checkpoint) -> None:
+        """Go on from a checkpoint.
 
         Raises:
-            EncoderError: It can't be read.
-            TrainingError: It is of another training.
+            TrainingError: It is of another training, or damaged.
         """
-        kept = Checkpoint.read(self._out / LAST, self._config)
-        self.network.load_state_dict(kept.network)
         self._restore_proxies(kept.loss)
+        try:
+            self._restore(kept)
+        except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+            raise TrainingError(
+                f"'{self._out / LAST}' does not fit this training ({first_line(error)}); expected the file as 'vpr_ros "
+                "train' wrote it: give another --out"
+            ) from error
+
+    def _restore(self, kept: Checkpoint) -> None:
+        if kept.best:
+            self.network.load_state_dict(kept.best)  # to be refused now and not after all steps
+        self.network.load_state_dict(kept.network)
         self._optimizer.load_state_dict(kept.optimizer)
         if kept.scaler:
             self._scaler.load_state_dict(kept.scaler)
@@ -296,6 +304,11 @@ def _trained_dim(network: PlaceNetwork) -> int:
     return network.dim if network.is_projecting else network.joined_dim
 
 
-def _refuse_precision(config: TrainingConfig, device: torch.device) -> None:
+def refuse_precision(config: TrainingConfig, device: torch.device) -> None:
+    """Refuse half precision that a device has not.
+
+    Raises:
+        TrainingError: It has not.
+    """
     if config.precision == "fp16" and device.type != "cuda":
         raise TrainingError("precision is fp16, which needs a CUDA GPU, and there is none; take bf16 or fp32")

@@ -35,10 +35,14 @@ class WeightAverage:
                     self.weights[name].copy_(value)
 
     def restore(self, weights: Mapping[str, Tensor], steps: int) -> None:
-        """Go on from kept weights."""
+        """Go on from kept weights.
+
+        Raises:
+            KeyError: One is not among them.
+        """
         self.steps = steps
-        for name, value in weights.items():
-            self.weights[name].copy_(value)
+        for name, value in self.weights.items():
+            value.copy_(weights[name])
 
     @contextmanager
     def worn_by(self, network: nn.Module) -> Iterator[None]:

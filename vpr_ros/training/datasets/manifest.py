@@ -45,7 +45,8 @@ def manifest_rows(folder: Path, *, split: str, only_open: bool, paths: str, with
     """Return the rows of a folder's manifest that are wanted.
 
     Raises:
-        TrainingError: There is no manifest, it lacks a column, no row is left, or one of them names no place.
+        TrainingError: There is no manifest, it lacks a column, no row is left, or one of them names no place, no file,
+            or one that another row has.
     """
     columns = ["path", "place_id", *(["split"] if split else []), *(["open"] if only_open else [])]
     rows = [
@@ -61,8 +62,15 @@ def manifest_rows(folder: Path, *, split: str, only_open: bool, paths: str, with
             f"'{folder / MANIFEST}' has no row of split '{split or 'any'}' with a path like '{paths}'"
             f"{' and open = yes' if only_open else ''}; check split, paths and only_open"
         )
+    seen: dict[Path, TableRow] = {}
     for row in rows:
         row.filled("place_id")  # or all rows without one would be one place
+        row.file_name("path")
+        if (first := seen.setdefault(Path(row["path"]), row)) is not row:
+            raise TrainingError(
+                f"{row.where}: path is '{row['path']}', as in {first.where}; expected an image once, or it would be "
+                "its own pair: remove one of the rows"
+            )
     return rows
 
 

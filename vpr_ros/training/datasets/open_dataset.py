@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from vpr_ros.training.datasets.street_views import open_gsv_cities, open_msls, o
 from vpr_ros.training.datasets.views import DataFacts, DataSet, LabelRule, ViewTable
 from vpr_ros.training.errors import TrainingError
 
+_LOG = logging.getLogger(__name__)
+
 
 def open_dataset(spec: DataSpec, root: Path) -> DataSet:
     """Open a data set.
@@ -41,16 +44,57 @@ def open_dataset(spec: DataSpec, root: Path) -> DataSet:
     if not data.self_supervised and not _has_pairs(data):
         raise TrainingError(
             f"in '{data.name}' no two of {len(data.table)} views are one place, so there is nothing to learn from; "
-            "expected several images a place: give them the same place_id, or set self_supervised: true to learn from "
-            "variations of each image"
+            f"expected several images a place: {_to_pair(spec)}"
         )
     return data
 
 
 def places_of_one_image(data: DataSet) -> int:
     """Return how many places are never drawn, because one image is all there is of them and must not be a place."""
-    counts = np.unique(data.table.site, return_counts=True)[1]
-    return 0 if data.self_supervised else int((counts == 1).sum())
+    if data.self_supervised:
+        return 0
+    table, rule = data.table, data.rule
+    lacks_heading = np.isnan(table.heading_deg)  # which joins none that has one
+    # Whatever is one place with a view lies in its cell or in one that touches it.
+    ground = np.floor(table.position_m[:, :2] / max(rule.positive_radius_m, 1e-9)).astype(np.int64)
+    cells: dict[tuple[int, ...], list[int]] = {}
+    for row, key in enumerate(np.column_stack((table.site, lacks_heading, ground)).tolist()):
+        cells.setdefault(tuple(key), []).append(row)
+    alone = 0
+    for (site, lacks, x, y), rows in cells.items():
+        around = [(site, lacks, x + right, y + up) for right in (-1, 0, 1) for up in (-1, 0, 1)]
+        near = np.array([other for key in around for other in cells.get(key, ())])
+        is_right = rule.labels(table, np.array(rows)[:, np.newaxis], near) == PairLabel.RIGHT
+        alone += int((is_right.sum(axis=1) == 1).sum())
+    return alone
+
+
+def tell_of_places_of_one_image(spec: DataSpec, data: DataSet) -> None:
+    """Warn of the places of a training set that are never drawn."""
+    if undrawn := places_of_one_image(data):
+        _LOG.warning(
+            "%d of %d views in '%s' are the only ones of their places and are never drawn; %s",
+            undrawn,
+            len(data.table),
+            data.name,
+            _to_pair(spec),
+        )
+
+
+def _to_pair(spec: DataSpec) -> str:
+    """Return what to do so that a place has several views."""
+    match spec:
+        case ManifestSpec():
+            return (
+                "give images of one place the same place_id, or set self_supervised: true to learn from variations of "
+                "each image"
+            )
+        case PanoramaSpec():
+            return "set a smaller jitter_deg"
+        case GsvCitiesSpec():
+            return "set least_images to 2 or more"
+        case _:
+            return "give more images a place, or set a larger positive_radius_m or a smaller positive_overlap"
 
 
 def _opened(spec: DataSpec, root: Path) -> DataSet:

@@ -91,6 +91,11 @@ class PanoramaSpec:
         """Check the values once."""
         if len(self.fov_deg) != 2 or not 10 <= self.fov_deg[0] <= self.fov_deg[1] <= 150:
             raise TrainingError(f"fov_deg is {list(self.fov_deg)}, expected smallest and largest within 10 to 150")
+        for name in ("jitter_deg", "pitch_deg", "roll_deg"):
+            if getattr(self, name) < 0:
+                raise TrainingError(f"{name} is {getattr(self, name):g}, expected at least 0")
+        if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
+            raise TrainingError(f"width is {self.width} and height {self.height}, expected 16 to 4096 pixels")
         if self.headings < 1 or self.views_a_heading < 2:
             raise TrainingError(
                 f"headings is {self.headings} and views_a_heading {self.views_a_heading}; expected 1 and 2 or more"

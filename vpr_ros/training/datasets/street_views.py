@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +33,15 @@ def open_gsv_cities(spec: GsvCitiesSpec, root: Path) -> ImageSet:
     folder = existing_folder(root / spec.path)
     existing_folder(folder / "Dataframes")
     cities = spec.cities or tuple(sorted(path.stem for path in (folder / "Dataframes").glob("*.csv")))
-    paths: list[Path] = []
-    places: list[str] = []
+    place_by_image: dict[Path, str] = {}  # so that a row that repeats is no other image
     for city in cities:
         found = _gsv_files(existing_folder(folder / "Images" / city))
         rows = read_table(folder / "Dataframes" / f"{city}.csv", ("place_id", "panoid"))
-        numbers = [row.whole("place_id") for row in rows]
-        listed = [
-            (f"{city}/{number}", found.get((number, row["panoid"]))) for number, row in zip(numbers, rows, strict=True)
-        ]
-        paths += [path for _, path in listed if path is not None]
-        places += [place for place, path in listed if path is not None]
-    names = np.array(places, dtype=np.str_)
+        for row in rows:
+            number = row.whole("place_id")
+            if (path := found.get((number, row["panoid"]))) is not None:
+                place_by_image[path] = f"{city}/{number}"
+    names = np.array(list(place_by_image.values()), dtype=np.str_)
     _, place_of, counts = np.unique(names, return_inverse=True, return_counts=True)
     kept = counts[place_of] >= spec.least_images if len(names) else np.zeros(0, bool)
     if not kept.any():
@@ -51,7 +49,7 @@ def open_gsv_cities(spec: GsvCitiesSpec, root: Path) -> ImageSet:
             f"no place of {', '.join(cities)} in '{folder}' has {spec.least_images} images (least_images); check that "
             "Images/CITY/ holds the files that Dataframes/CITY.csv lists"
         )
-    chosen = tuple(path for path, keep in zip(paths, kept, strict=True) if keep)
+    chosen = tuple(path for path, keep in zip(place_by_image, kept, strict=True) if keep)
     # Places lie 100 m apart by construction, so each is a family of its own.
     table = ViewTable.of_names(names[kept], names[kept], np.array([name.split("/")[0] for name in names[kept]]))
     return _image_set("GSV-Cities", table, LabelRule(), spec.views, spec.share, chosen, f"cities {', '.join(cities)}")
@@ -97,7 +95,7 @@ def open_msls(spec: MslsSpec, root: Path) -> ImageSet:
 def _msls_rows(folder: Path, city: str, part: str) -> list[tuple[str, str, Path, float, float, float]]:
     """Return city, part, file, east, north and compass angle of each image of one folder."""
     raw = {row["key"]: row for row in read_table(folder / "raw.csv", ("key", "ca", "pano"))}
-    placed = read_table(folder / "postprocessed.csv", ("key", "easting", "northing"))
+    placed = {row["key"]: row for row in read_table(folder / "postprocessed.csv", ("key", "easting", "northing"))}
     return [
         (
             city,
@@ -107,7 +105,7 @@ def _msls_rows(folder: Path, city: str, part: str) -> list[tuple[str, str, Path,
             row.number("northing"),
             _compass_angle(raw[row["key"]]),
         )
-        for row in placed
+        for row in placed.values()
         if row["key"] in raw and raw[row["key"]]["pano"].lower() != "true"
     ]
 
@@ -139,12 +137,15 @@ def _utm_of(path: Path) -> tuple[float, float, float]:
     """Return east, north and heading (NaN where there is none) of ``@east@north@...``; folders' names count nothing."""
     parts = path.name.split("@")
     try:
-        heading = float(parts[_UTM_HEADING]) if len(parts) >= _UTM_FIELDS and parts[_UTM_HEADING] else float("nan")
-        return float(parts[_UTM_EAST]), float(parts[_UTM_NORTH]), heading
+        heading = float(parts[_UTM_HEADING]) if len(parts) >= _UTM_FIELDS and parts[_UTM_HEADING] else math.nan
+        east, north = float(parts[_UTM_EAST]), float(parts[_UTM_NORTH])
     except (IndexError, ValueError):
+        east = north = heading = math.nan
+    if not (math.isfinite(east) and math.isfinite(north)) or math.isinf(heading):
         raise TrainingError(
             f"'{path}' has no position in its name, expected @utm_east@utm_north@...; rename it or move it away"
-        ) from None
+        )
+    return east, north, heading
 
 
 def _positions_table(

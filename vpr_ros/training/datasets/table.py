@@ -32,6 +32,16 @@ class TableRow(dict[str, str]):
             raise self._unfit(column, "a name")
         return self[column]
 
+    def file_name(self, column: str) -> str:
+        """Return the name of a file.
+
+        Raises:
+            TrainingError: No file can have it.
+        """
+        if "\0" in self.filled(column):
+            raise self._unfit(column, "a file name")
+        return self[column]
+
     def whole(self, column: str) -> int:
         """Return a whole number.
 
@@ -58,7 +68,7 @@ class TableRow(dict[str, str]):
         return value
 
     def _unfit(self, column: str, expected: str) -> TrainingError:
-        return TrainingError(f"{self.where}: {column} is '{self[column]}', expected {expected}; mend or remove the row")
+        return TrainingError(f"{self.where}: {column} is {self[column]!r}, expected {expected}; mend or remove the row")
 
 
 def read_table(path: Path, wanted: Iterable[str]) -> list[TableRow]:
@@ -68,8 +78,10 @@ def read_table(path: Path, wanted: Iterable[str]) -> list[TableRow]:
         TrainingError: It can't be read, holds no row, lacks a column, or a row ends before a column that is wanted.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
+        # Excel writes a byte order mark, and people a space after a comma.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             numbered = [(reader.line_num, cells) for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TrainingError(f"can't read table '{path}': {error}; expected CSV with a header") from error
