@@ -21,6 +21,7 @@ def test_without_an_encoder_it_lists_the_engines_and_why_one_is_not_here(vpr_ros
         (("gem-lite", "--precision", "int8", "--engine", "onnxruntime", "--out", "."), "is for openvino"),
         (("gem-lite", "--precision", "int8", "--images", "gone", "--out", "."), "no folder 'gone' of images"),
         (("mixvpr-lite", "--precision", "int8", "--dim", "128", "--out", "."), "--dim says nothing"),
+        (("gem-lite", "--precision", "int8", "--checkpoint", "x.pth", "--out", "."), "--checkpoint says nothing"),
         (("gem-lite", "--precision", "int8", "--stored-in-half", "--out", "."), "--stored-in-half says nothing"),
     ],
 )

@@ -126,6 +126,18 @@ def test_a_reader_that_leaves_early_is_no_error(vpr_ros):
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_results_that_find_no_space_are_one_line_and_status_2():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vpr_ros.cli", "encoders"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_map_info_and_check_read_a_stored_map(vpr_ros, images):
     vpr_ros("loops", images / "office", "--map", "office.vprmap")
 

@@ -73,3 +73,30 @@ def test_a_size_that_would_be_ignored_is_refused(tmp_path, name):
 
 def test_whatever_network_a_checkpoint_holds_is_taken_where_no_name_is_asked_for(tmp_path):
     assert load_network("checkpoint", trained(tmp_path, "mine"))[1].name == "mine"
+
+
+def test_a_checkpoint_of_another_kind_under_a_trained_name_is_told_with_a_few_of_its_tensors(tmp_path):
+    pytest.importorskip("onnx")
+    path = tmp_path / "weights.ckpt"
+    torch.save(MixVpr(MixVprShape(64, 2)).state_dict(), path)
+
+    with pytest.raises(EncoderError, match=r"and 281 more; expected a weights file that 'vpr_ros train' wrote"):
+        export_encoder("mixvpr-lite", tmp_path, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"input_size": 320_000}, "input_size is 320000 pixels, expected .*at most 1024"),
+        ({"heads": [{"kind": "mixvpr", "dim": 10**14, "out_rows": 1}]}, "can't be built"),
+    ],
+    ids=["input_size", "dim"],
+)
+def test_a_trained_file_that_states_sizes_which_no_memory_holds_is_refused(tmp_path, change, words):
+    path = trained(tmp_path, "mine")
+    content = torch.load(path)
+    content["network"] |= change
+    torch.save(content, path)
+
+    with pytest.raises(EncoderError, match=rf"'?{path}'?: .*{words}"):
+        load_network("checkpoint", path)

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 import random_checkpoints  # noqa: E402 - needs torch
 
+from vpr_ros.core import VprError  # noqa: E402
 from vpr_ros.encoders import EncoderError, export_encoder, open_encoder  # noqa: E402
 from vpr_ros.encoders.models.cosplace import load_cosplace, load_eigenplaces  # noqa: E402
 from vpr_ros.encoders.models.networks import load_network  # noqa: E402
@@ -195,3 +196,24 @@ def test_a_size_is_refused_where_the_network_takes_one_alone(tmp_path):
         load_network("mixvpr", mixvpr, (640, 480))
     with pytest.raises(EncoderError, match="size is 640 x 16, expected at least 32"):
         load_network("cosplace", saved(tmp_path, random_checkpoints.cosplace()), (640, 16))
+
+
+def without_values():
+    return changed("aggregation.3.weight", torch.zeros(512, 512)) | {"aggregation.3.bias": torch.zeros(512)}
+
+
+def test_weights_that_give_no_descriptor_are_refused_when_opened_and_not_exported(tmp_path, recwarn):
+    pytest.importorskip("onnx")
+    path = saved(tmp_path, without_values())
+
+    with pytest.raises(EncoderError, match=rf"'{path}' does not do what its recipe says.*length 0\.0000"):
+        open_encoder(str(path))
+    with pytest.raises(EncoderError, match=r"weights of 'cosplace.* length 0\.0000, expected 1.*nothing was written"):
+        export_encoder("cosplace", tmp_path / "x.onnx", path, size=(64, 64))
+    assert list(tmp_path.iterdir()) == [path]
+    assert not [warning for warning in recwarn.list if warning.category is RuntimeWarning]
+
+
+def test_a_size_that_no_memory_holds_is_refused(tmp_path):
+    with pytest.raises(VprError, match="height 100000, expected a whole number from 1 to 8192"):
+        load_network("cosplace", saved(tmp_path, random_checkpoints.cosplace()), (100_000, 100_000))

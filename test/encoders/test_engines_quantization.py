@@ -1,6 +1,8 @@
 """The int8 form of a network: ranges from images, and refused where it computes something else."""
 
 import shutil
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -92,6 +94,20 @@ def test_int8_that_computes_the_same_is_written(tmp_path, in_half):
     assert np.abs(ours.descriptor - reference.descriptor).max() > 1e-6
 
 
+def test_int8_keeps_the_name_of_the_output_that_is_the_descriptor(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = mean_colour(tmp_path, PLAIN)
+    model = onnx.load_model(path)
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "features"
+    onnx.save_model(model, path)
+    with path.with_suffix(".yaml").open("a") as recipe:
+        recipe.write("output: features\n")
+
+    quantize_encoder(str(path), coloured(tmp_path / "images", (205, 255)), tmp_path)
+
+    assert open_encoder(str(path), "openvino:int8").recipe.name == "colour"
+
+
 def test_int8_that_loses_what_is_small_beside_something_large_is_refused_with_the_figure(tmp_path):
     large_beside = [*PLAIN, (1000, 1000, 1000)]
 
@@ -113,9 +129,13 @@ def test_too_few_images_are_refused_and_a_broken_one_is_left_out(own, tmp_path, 
     few.mkdir()
     shutil.copy(images / "office" / "001.jpg", few / "001.jpg")
     (few / "broken.jpg").write_bytes(b"no image")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)  # more pixels than OpenCV takes
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (few / "huge.png").write_bytes(png)
     with pytest.raises(EncoderError, match="holds 1 readable images, expected at least 24"):
         quantize_encoder(str(own), few, tmp_path)
     assert "broken.jpg" in caplog.text
+    assert "huge.png" in caplog.text
 
 
 def test_images_that_are_not_there_are_told(own, tmp_path):

@@ -135,14 +135,19 @@ def test_weights_stored_in_half_are_taken():
     [("fp32", "x86_64", 1), ("bf16", "x86_64", 0), ("int8", "x86_64", 0), ("fp32", "aarch64", 0)],
 )
 def test_the_engine_uses_it_in_fp32_on_x86(tmp_path, monkeypatch, precision, machine, used):
-    model = model_of((1, 128, 20, 20), weights_of())
-    model.outputs[0].set_names({"descriptor"})
-    openvino.save_model(model, tmp_path / "network.xml", compress_to_fp16=False)
+    onnx = pytest.importorskip("onnx")
+    float32, shape = onnx.TensorProto.FLOAT, (1, 128, 20, 20)
+    values = (onnx.helper.make_tensor_value_info(name, float32, shape) for name in ("image", "descriptor"))
+    nodes = [onnx.helper.make_node("Conv", ["image", "weights"], ["descriptor"], pads=[1, 1, 1, 1])]
+    weights = onnx.numpy_helper.from_array(weights_of(), "weights")
+    graph = onnx.helper.make_graph(nodes, "network", *([value] for value in values), [weights])
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save_model(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "network.onnx")
     replaced = []
     monkeypatch.setattr(openvino_cpu, "use_winograd", lambda model: replaced.append(use_winograd(model)))
     monkeypatch.setattr("platform.machine", lambda: machine)
 
-    openvino_cpu.OpenVinoCpu(tmp_path / "network.xml", precision)
+    openvino_cpu.OpenVinoCpu(tmp_path / "network.onnx", precision)
 
     assert sum(replaced) == used
 

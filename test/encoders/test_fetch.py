@@ -99,6 +99,21 @@ def test_nothing_is_resumed_where_the_server_vouches_for_no_version(server, weig
     assert server.ranges == [None, None, None]
 
 
+def test_what_can_not_be_resumed_is_told_to_begin_anew(server, weights_folder):
+    server.entity_tag, server.breaks_after = None, [400_000, 400_000]
+    with pytest.raises(FetchError, match="broke off after 400000 bytes; run the same command again, it begins anew"):
+        fetch_weights(NAME, address=server.address)
+
+
+@pytest.mark.parametrize("damaged", [b"\xff\xfe", b'"1"\nHost: elsewhere', "\N{SNOWMAN}".encode()])
+def test_a_damaged_note_of_the_version_costs_the_resumption_alone(server, weights_folder, damaged):
+    broken_off(server)
+    (weights_folder / f"{FILE}.part.version").write_bytes(damaged)
+
+    assert fetch_weights(NAME, address=server.address).path.read_bytes() == CONTENT
+    assert server.ranges[-1] is None
+
+
 def test_a_server_that_does_not_resume_gives_the_file_from_its_beginning(server, weights_folder):
     broken_off(server)
     server.resumes = False
@@ -188,6 +203,16 @@ def test_the_login_page_of_a_network_is_not_taken_for_weights(server, weights_fo
     assert files(weights_folder) == []
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"\n<!DOCTYPE html>", b'\xef\xbb\xbf{"error": "quota"}'], ids=["nothing", "HTML", "JSON"]
+)
+def test_nothing_or_a_text_under_a_files_type_is_not_taken_for_weights(server, weights_folder, content):
+    server.content = content
+    with pytest.raises(FetchError, match=r"gave (an empty file|a text that begins with .*), expected weights"):
+        fetch_weights(NAME, address=server.address)
+    assert files(weights_folder) == []
+
+
 def test_without_a_network_it_says_what_to_put_where(weights_folder):
     with socket.socket() as unheard:  # bound, but nobody listens
         unheard.bind(("127.0.0.1", 0))
@@ -227,6 +252,9 @@ def test_a_folder_that_can_not_be_written_is_told(server, tmp_path, monkeypatch)
         ),
         (NAME, {"sha256": "abc"}, "expected 64 hex digits"),
         (NAME, {"address": "file:///etc/passwd"}, "expected one that starts with http"),
+        (NAME, {"address": "http://[::1"}, "expected one that starts with http"),
+        (NAME, {"address": "http://a..b/x"}, "expected one that starts with http"),
+        (NAME, {"address": "http://h/ä"}, "write other letters as %C3%A4"),
     ],
 )
 def test_what_can_not_be_fetched_is_told_in_one_sentence(weights_folder, name, more, words):

@@ -126,6 +126,14 @@ BROKEN = {
         r"aggregator\.mix\.2\.mix\.3\.bias is \(399,\) instead of \(400,\)",
     ),
     "NaN": (lambda: changed("aggregator.row_proj.bias", torch.full((2,), torch.nan)), "1 not finite"),
+    "more than float32 holds": (
+        lambda: changed("aggregator.row_proj.bias", torch.full((2,), 1e300, dtype=torch.float64)),
+        "1 not finite",
+    ),
+    "complex": (lambda: changed("aggregator.row_proj.bias", torch.ones(2) * 1j), "1 not plain numbers"),
+    "sparse": (lambda: changed("aggregator.row_proj.bias", torch.ones(2).to_sparse()), "1 not plain numbers"),
+    "no values": (lambda: changed("aggregator.row_proj.bias", torch.ones(2, device="meta")), "1 not plain numbers"),
+    "numbers for names": (lambda: {0: torch.ones(1)}, "holds no tensors by name"),
     "a backbone with layer4": (lambda: changed("backbone.model.layer4.0.bn1.bias", torch.ones(512)), "layer4"),
     "another network": (lambda: {"conv1.weight": torch.ones(64, 3, 7, 7), "fc.bias": torch.ones(1000)}, "fc.bias"),
     "a smaller ResNet": (lambda: changed("aggregator.channel_proj.weight", torch.ones(64, 256)), "256 channels"),
@@ -148,6 +156,14 @@ class CustomConfig:
     """A class as old Lightning files carry it in their hyper_parameters."""
 
 
+def test_another_protocol_of_pickle_is_refused_and_called_what_it_is_without_torchs_warning(tmp_path, recwarn):
+    path = tmp_path / "weights.ckpt"
+    torch.save({"callbacks": CustomConfig()}, path, pickle_protocol=4)
+    with pytest.raises(EncoderError, match=r"protocol 4.*not known whether they run code.*anew"):
+        load_mixvpr(path)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_a_file_that_would_run_code_is_refused_and_its_classes_named(tmp_path, is_zip):
     path = tmp_path / "weights.ckpt"
@@ -164,12 +180,32 @@ def test_a_truncated_download_is_refused(tmp_path):
         load_mixvpr(path)
 
 
-def test_a_truncated_file_of_the_layout_before_torch_1_6_is_refused(tmp_path):
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("size", [2500, 20_000, 66_000, -100_000])
+def test_a_file_that_is_cut_anywhere_is_refused_in_either_layout(tmp_path, size, is_zip):
     path = tmp_path / "weights.ckpt"
-    torch.save(random_checkpoints.released(), path, _use_new_zipfile_serialization=False)
-    path.write_bytes(path.read_bytes()[:-100_000])
+    torch.save(random_checkpoints.released(), path, _use_new_zipfile_serialization=is_zip)
+    path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(EncoderError, match=r"cut short.*copy or download it again"):
         load_mixvpr(path)
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_no_flipped_bit_gives_anything_but_one_error(tmp_path, is_zip):
+    path = tmp_path / "weights.ckpt"
+    torch.save({"weight": torch.ones(4), "bias": torch.zeros(3)}, path, _use_new_zipfile_serialization=is_zip)
+    whole = path.read_bytes()
+    for bit in np.random.default_rng(0).integers(0, 8 * len(whole), 200):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(EncoderError):
+            load_mixvpr(path)
+
+
+def test_a_configuration_that_is_no_number_is_not_compared(tmp_path):
+    content = random_checkpoints.lightning(out_rows=torch.ones(3))
+    assert load_mixvpr(saved(tmp_path, content))[1].name == "mixvpr-128"
 
 
 @pytest.mark.parametrize(

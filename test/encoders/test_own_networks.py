@@ -141,17 +141,20 @@ def test_the_sha256_of_the_checkpoint_is_what_maps_remember_and_is_compared_with
 
 DISAGREEING = {
     "length": (RECIPE | {"dim": 4}, r"4-D.*shape \(3,\), its recipe says \(4,\)"),
-    "height": (RECIPE | {"height": 25}, "input 3 x 25 x 40.*dimension"),
-    "sides exchanged": (RECIPE | {"height": WIDTH, "width": HEIGHT}, "input 3 x 40 x 24.*dimension"),
+    "height": (RECIPE | {"height": 25}, "input 3 x 25 x 40.*(dimension|incompatible)"),
+    "sides exchanged": (RECIPE | {"height": WIDTH, "width": HEIGHT}, "input 3 x 40 x 24.*(dimension|incompatible)"),
 }
 
 
 @pytest.mark.parametrize("what", DISAGREEING)
-def test_a_recipe_and_weights_that_disagree_are_refused_when_opened_in_one_line(network, what):
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_a_recipe_and_weights_that_disagree_are_refused_when_opened_in_one_line(network, what, engine):
+    if engine == "openvino":
+        pytest.importorskip("openvino")
     recipe, words = DISAGREEING[what]
     write_recipe(network, recipe)
     with pytest.raises(EncoderError, match=rf"mine\.onnx' does not do what the recipe.*{words}") as caught:
-        open_encoder(str(network))
+        open_encoder(str(network), engine)
     assert "\n" not in str(caught.value)
 
 
@@ -290,6 +293,34 @@ def test_a_torchscript_network_that_gives_another_output_is_refused_when_opened(
     outputs = {"double": lambda d, _: d.double(), "two rows": lambda d, _: d.repeat(2, 1)}
     traced(script, mean_of_channels(outputs[what]))
     with pytest.raises(EncoderError, match=words) as caught:
+        open_encoder(str(script))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("def forward(self, x):\n  raise ValueError('no such place')\n", "no such place"),
+        ("def forward(self, x):\n  return x.flatten(1) @ torch.ones(7, 3)\n", "shapes cannot be multiplied"),
+        ("def forward(self, x):\n  return x.mean(dim=[2, 3]).to_sparse()\n", "Sparse"),
+        ("def other(self, x):\n  return x\n", "forward"),
+    ],
+    ids=["raises", "another size", "sparse", "no forward"],
+)
+def test_a_torchscript_program_that_fails_is_refused_in_one_line_with_its_cause(script, program, words):
+    import warnings
+
+    import torch
+
+    class Network(torch.jit.ScriptModule):
+        """Torch keeps what is defined by class, so each test has its own."""
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        network = Network()
+        network.define(program)
+        torch.jit.save(network, script)
+    with pytest.raises(EncoderError, match=rf"mine\.pt' does not do what .*torch failed: .*{words}") as caught:
         open_encoder(str(script))
     assert "\n" not in str(caught.value)
 

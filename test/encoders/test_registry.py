@@ -1,6 +1,7 @@
 """Opening an encoder by name or file, and what is said when it can't be."""
 
 import builtins
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +176,9 @@ def test_an_onnx_file_without_its_recipe_is_refused(tmp_path):
         ("onnx_sha256: ab\nrecipe: {name: x}", "recipe lacks height; it needs name, height"),
         ("onnx_sha256: ab\nrecipe: 3", "mapping"),
         ("!!python/object/apply:os.system [echo]", "can't read"),
+        ("recipe: {licence: 2024-02-30}", "can't read recipe .*day is out of range.*mend it"),
+        ("recipe: {height: 0x_}", "can't read recipe"),
+        ("[" * 5000, "can't read recipe .*recursion"),
     ],
 )
 def test_a_recipe_file_that_holds_something_else_is_refused(tmp_path, text, words):
@@ -184,6 +188,83 @@ def test_a_recipe_file_that_holds_something_else_is_refused(tmp_path, text, word
         open_encoder(str(path))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mean": {"r": 0.5}}, "does not fit"),
+        ({"mean": [10**400, 0, 0]}, "does not fit"),
+        ({"height": True}, "height True, expected a whole number from 1 to 8192"),
+        ({"height": 10**9}, "height 1000000000, expected a whole number from 1 to 8192"),
+        ({"dim": 10**9}, "dim 1000000000, expected"),
+        ({"resized": [10**9, 10**9]}, "at most 8192"),
+    ],
+    ids=str,
+)
+def test_a_recipe_with_a_value_that_is_no_size_is_refused_and_the_value_named(tmp_path, change, words):
+    with pytest.raises(EncoderError, match=words):
+        open_encoder(str(gem_lite_as(tmp_path, "other", **change)))
+
+
+def test_of_two_exports_to_one_file_at_once_a_mix_is_refused(tmp_path, monkeypatch):
+    """The other's network comes to lie under the name between our network and our recipe."""
+    target, ours, others = tmp_path / "x.onnx", tmp_path / "ours", tmp_path / "others"
+    ours.write_bytes(b"ours")
+    others.write_bytes(b"the other's")
+    write_recipe = ExportedNetwork.write_recipe
+
+    def write_late(network, sha256):
+        others.replace(target)
+        write_recipe(network, sha256)
+
+    monkeypatch.setattr(ExportedNetwork, "write_recipe", write_late)
+    ExportedNetwork(target, RECIPE).put_in_place(ours)
+
+    with pytest.raises(EncoderError, match="truncated or another file"):
+        ExportedNetwork.read(target)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that even root can't read")
+def test_a_file_that_can_not_be_read_is_broken_and_spoils_no_other(weights_folder):
+    (weights_folder / "mixvpr-512.onnx").symlink_to("/proc/self/mem")
+
+    entry = {entry.name: entry for entry in registered()}["mixvpr-512"]
+
+    assert entry.is_broken
+    assert "can't read" in entry.advice
+    assert {weights.name: weights.state for weights in known_weights()}["mixvpr-512"] == "broken"
+    assert open_encoder("gem-lite", "onnxruntime").recipe.name == "gem-lite"
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder", "words"),
+    [
+        ("VPR_ROS_WEIGHTS", "~nosuch/x", "no home folder is known for '~nosuch/x'"),
+        ("VPR_ROS_CACHE", "~nosuch/x", "no home folder is known for '~nosuch/x'"),
+        ("VPR_ROS_WEIGHTS", "x" * 300, "can't look for 'xxx.*name too long; check its name"),
+    ],
+)
+def test_a_folder_that_can_not_be_is_told(monkeypatch, variable, folder, words):
+    monkeypatch.setenv(variable, folder)
+    with pytest.raises(EncoderError, match=words):
+        open_encoder("gem-lite")
+
+
+@pytest.mark.parametrize("name", ["~nosuch/x.onnx", "x" * 300 + ".onnx", "x" * 300 + ".pt"], ids=["~", "onnx", "pt"])
+def test_a_path_that_can_not_be_is_told(name):
+    with pytest.raises(EncoderError, match=r"no home folder|name too long"):
+        open_encoder(name)
+
+
+def test_a_family_without_a_checkpoint_is_answered_with_the_option(tmp_path):
+    with pytest.raises(EncoderError, match=r"'cosplace' is whatever .* give one with --checkpoint FILE"):
+        export_encoder("cosplace", tmp_path)
+
+
+def test_int8_of_what_ships_is_not_advised():
+    with pytest.raises(EncoderError, match=r"the encoders that ship lose too much in int8 .*take engine auto"):
+        open_encoder("gem-lite", "openvino:int8")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(EncoderError, match=r"gone\.onnx"):
         open_encoder(str(tmp_path / "gone.onnx"))
@@ -191,12 +272,16 @@ def test_a_missing_file_is_named(tmp_path):
         open_encoder(str(tmp_path / "gone.ckpt"), "torch_cpu")
 
 
-def test_a_whole_file_that_is_no_network_is_refused(tmp_path):
+@pytest.mark.parametrize(("engine", "runtime"), [("auto", "ONNX Runtime"), ("openvino", "OpenVINO")])
+def test_a_whole_file_that_is_no_network_is_refused_in_one_line(tmp_path, engine, runtime, capfd):
+    if engine == "openvino":
+        pytest.importorskip("openvino")
     path = tmp_path / "words.onnx"
     path.write_bytes(b"these bytes are no network")
     ExportedNetwork(path, RECIPE).write_recipe()
-    with pytest.raises(EncoderError, match="ONNX Runtime can't load"):
-        open_encoder(str(path))
+    with pytest.raises(EncoderError, match=f"{runtime} can't load"):
+        open_encoder(str(path), engine)
+    assert capfd.readouterr().err == ""
 
 
 def test_torch_is_named_where_it_is_what_is_missing(weights_folder, monkeypatch):

@@ -162,7 +162,7 @@ def _where_to(arguments: argparse.Namespace) -> Path:
         )
     if arguments.precision == "int8" and arguments.engine == "onnxruntime":
         raise UsageError("--precision int8 is for openvino, but --engine is onnxruntime; leave --engine out")
-    changed = [f"--{name}" for name in ("dim", "size", "stored_in_half") if getattr(arguments, name)]
+    changed = [f"--{name}" for name in ("checkpoint", "dim", "size", "stored_in_half") if getattr(arguments, name)]
     if arguments.precision == "int8" and changed:
         option = changed[0].replace("_", "-")
         raise UsageError(f"int8 is made of an ONNX file as it is, so {option} says nothing; export with it first")

@@ -13,6 +13,7 @@ from vpr_ros.core.errors import VprError
 Interpolation = Literal["bilinear", "bicubic"]
 ChannelOrder = Literal["rgb", "bgr"]
 
+_LARGEST = {"height": 8192, "width": 8192, "dim": 1 << 20}  # More is a typing error that would ask for terabytes.
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -64,15 +65,17 @@ class Recipe:
         """Check the values once."""
         if not self.name.strip():
             raise RecipeError("recipe has no name; give the encoder's registered name, such as 'gem-lite'")
-        if min(self.height, self.width, self.dim) < 1:
-            raise RecipeError(
-                f"recipe '{self.name}' has height {self.height}, width {self.width}, dim {self.dim}; "
-                "expected all at least 1"
-            )
-        if self.resized is not None and (self.resized[0] < self.height or self.resized[1] < self.width):
+        for label, most in _LARGEST.items():
+            value: int = getattr(self, label)
+            # To Python, true is 1.
+            if isinstance(value, bool) or not 1 <= value <= most:
+                raise RecipeError(f"recipe '{self.name}' has {label} {value}, expected a whole number from 1 to {most}")
+        if self.resized is not None and not (
+            self.height <= self.resized[0] <= _LARGEST["height"] and self.width <= self.resized[1] <= _LARGEST["width"]
+        ):
             raise RecipeError(
                 f"recipe '{self.name}' has resized {list(self.resized)} and takes the middle {self.height} x "
-                f"{self.width} of it, expected at least that many rows and columns"
+                f"{self.width} of it, expected at least that many rows and columns, and at most {_LARGEST['height']}"
             )
         self._check_choices()
         self._check_normalisation()
@@ -153,7 +156,7 @@ class Recipe:
         except dacite.MissingValueError as error:
             needed = ", ".join(each.name for each in fields(cls) if each.default is MISSING)
             raise RecipeError(f"recipe lacks {error.field_path}; it needs {needed}") from error
-        except (dacite.DaciteError, TypeError) as error:
+        except (dacite.DaciteError, TypeError, ValueError, OverflowError) as error:
             raise RecipeError(f"recipe does not fit: {error}") from error
 
 

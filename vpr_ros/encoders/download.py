@@ -27,6 +27,9 @@ _TIMEOUT_S = 30.0
 # A connection that breaks is taken up again this often, as long as each brings something.
 _ATTEMPTS = 5
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+# What HTML, XML and JSON begin with; checkpoints and ONNX files begin with b"PK", 0x80 or 0x08.
+_TEXT_BEGINNINGS = (b"<", b"{", b"[")
+_BYTES_SEEN = 64
 _USER_AGENT = "vpr_ros"  # Some servers refuse Python's own.
 
 
@@ -55,21 +58,35 @@ def download(address: str, target: Path, *, sha256: str | None, progress: Progre
 
     Raises:
         FetchError: Out of reach, broken off, refused by the server, of unknown length without a sha256, or of another
-            sha256 (then it is removed).
+            sha256, empty, or a text (then it is removed).
     """
-    if urlsplit(address).scheme not in ("http", "https"):
-        raise FetchError(f"address is '{address}', expected one that starts with http:// or https://")
+    _refuse_address(address)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _unfinished(target) as part:
             is_known_whole = _complete(part, address, target, progress)
             _refuse_another(part, sha256, address, is_known_whole=is_known_whole)
+            _refuse_no_weights(part, address)
             os.fsync(part.file.fileno())
             # Before the move: after it, another process may have begun a file of its own under both names.
             part.version_path.unlink(missing_ok=True)
             part.path.replace(target)
     except OSError as error:
         raise FetchError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
+
+
+def _refuse_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        address.encode("ascii")
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname and parts.hostname.encode("idna"))
+    except ValueError:  # An unclosed bracket, a host with an empty part, or letters that an address can't hold.
+        is_usable = False
+    if not is_usable:
+        raise FetchError(
+            f"address is '{address}', expected one that starts with http:// or https:// and a host, in ASCII; write "
+            "other letters as %C3%A4"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +110,9 @@ class _Unfinished:
 
     @property
     def version(self) -> str:
-        """The server's mark, empty where it gave none: then nothing can be resumed."""
-        return self.version_path.read_text(encoding="utf-8") if self.version_path.is_file() else ""
+        """The server's mark, empty where it gave none or the file is damaged: then nothing can be resumed."""
+        mark = self.version_path.read_text(encoding="ascii", errors="replace") if self.version_path.is_file() else ""
+        return mark if mark.isascii() and mark.isprintable() else ""
 
     def restart(self, headers: Message | None = None) -> None:
         """Begin with nothing, of the version that these headers are of."""
@@ -168,9 +186,10 @@ def _complete(part: _Unfinished, address: str, target: Path, progress: Progress)
             break
     reason = f" ({getattr(broken, 'reason', broken)})" if broken else ""
     if part.size:
+        resumes = "goes on from there" if part.version else "begins anew, for the server states no version of the file"
         raise FetchError(
-            f"the download of {address} broke off after {part.size} bytes{reason}; run the same command again, it goes "
-            "on from there"
+            f"the download of {address} broke off after {part.size} bytes{reason}; run the same command again, it "
+            f"{resumes}"
         ) from broken
     raise FetchError(
         f"{urlsplit(address).hostname} is out of reach{reason}; on a machine with a network download {address} and put "
@@ -259,3 +278,14 @@ def _refuse_another(part: _Unfinished, sha256: str | None, address: str, *, is_k
             f"{address} gave a file with sha256 {seen}, expected {sha256}; it was removed: check the address and where "
             "the sha256 comes from"
         )
+
+
+def _refuse_no_weights(part: _Unfinished, address: str) -> None:
+    """Refuse nothing, and the page or message that a server sends as a file."""
+    with part.path.open("rb") as file:
+        beginning = file.read(_BYTES_SEEN)
+    if beginning and not beginning.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_TEXT_BEGINNINGS):
+        return
+    part.discard()
+    seen = f"a text that begins with {beginning!r}" if beginning else "an empty file"
+    raise FetchError(f"{address} gave {seen}, expected weights; it was removed: check the address")

@@ -15,6 +15,7 @@ from vpr_ros.encoders.weights import (
     ExportedNetwork,
     find_checkpoint,
     find_onnx,
+    is_there,
     refuse_other_network,
     sha256_of,
     user_folder,
@@ -158,7 +159,7 @@ def _state_of_onnx(name: str, path: Path) -> State:
 
 def _checkpoint_of(entry: KnownEncoder) -> Path | None:
     released = user_folder() / entry.file_name
-    return find_checkpoint(entry.checkpoint_stems) or (released if released.is_file() else None)
+    return find_checkpoint(entry.checkpoint_stems) or (released if is_there(released) else None)
 
 
 def _needs_export(entry: KnownEncoder) -> bool:

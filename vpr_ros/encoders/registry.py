@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,12 +17,13 @@ from vpr_ros.encoders.encoder import NetworkEncoder
 from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.engines.network_files import NetworkFiles
 from vpr_ros.encoders.engines.selection import ENGINE_NAMES, open_engine
-from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.errors import EncoderError, RunError
 from vpr_ros.encoders.table import TABLE, KnownEncoder
 from vpr_ros.encoders.weights import (
     CHECKPOINT_SUFFIXES,
     TORCHSCRIPT_SUFFIXES,
     ExportedNetwork,
+    expanded,
     find_checkpoint,
     find_onnx,
     is_torchscript,
@@ -84,12 +86,16 @@ def open_encoder(name: str, engine: str = "auto", *, threads: int | None = None)
     if engine not in ENGINE_NAMES:
         raise EncoderError(f"engine is '{engine}', expected one of {', '.join(ENGINE_NAMES)}")
     files = _files_of(name)
-    with freed_memory_given_back():
-        encoder = NetworkEncoder(*open_engine(files, engine, threads))
-    if files.is_own:
-        if name in TABLE and files.onnx is not None:
-            refuse_other_network(encoder.recipe, name, files.onnx)
-        _check_agreement(encoder, files.onnx or files.checkpoint)
+    try:
+        with freed_memory_given_back():
+            encoder = NetworkEncoder(*open_engine(files, engine, threads))
+    except RunError as error:  # Engines that are compared with a reference run before they are here.
+        raise _disagreement(files, None, error) from error
+    if files.is_own and name in TABLE and files.onnx is not None:
+        refuse_other_network(encoder.recipe, name, files.onnx)
+    # What ships was tried before it shipped.
+    if files.is_own or files.onnx is None:
+        _check_agreement(encoder, files)
     return encoder
 
 
@@ -118,7 +124,10 @@ def export_encoder(
             compute the same.
     """
     _refuse_file(name)
-    if name not in _FAMILIES or checkpoint is None:
+    if name in _FAMILIES:
+        if checkpoint is None:
+            raise EncoderError(f"'{name}' is whatever network a checkpoint holds; give one with --checkpoint FILE")
+    else:
         entry = _entry(name)
         checkpoint = checkpoint or _checkpoint_of(entry)
     try:
@@ -132,7 +141,8 @@ def export_encoder(
     network, recipe = load_network(name, checkpoint, size)
     if dim is not None:
         network, recipe = shortened(network, recipe, dim)
-    target = _made_folder(out) / f"{recipe.name}.onnx" if out.is_dir() or not out.suffix else out
+    is_folder = not out.suffix or os.path.isdir(out)  # noqa: PTH112 - Path.is_dir raises where a folder is closed to us
+    target = _made_folder(out) / f"{recipe.name}.onnx" if is_folder else out
     return export_network(network, recipe, target, stored_in_half=stored_in_half)
 
 
@@ -179,7 +189,7 @@ def _made_folder(folder: Path) -> Path:
 
 
 def _files_of(name: str) -> NetworkFiles:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.suffix == ".onnx":
         return NetworkFiles(name, None, path, None, "give its checkpoint instead", is_own=True)
     if path.suffix in TORCHSCRIPT_SUFFIXES and is_torchscript(path):
@@ -192,13 +202,12 @@ def _files_of(name: str) -> NetworkFiles:
         )
     entry = _entry(name)
     onnx, checkpoint = find_onnx(name), find_checkpoint(entry.checkpoint_stems)
-    # What ships was tried before it shipped.
     is_own = onnx is not None and onnx.parent == user_folder()
     other = partial(_checkpoint_of, entry)
     return NetworkFiles(name, name, onnx, checkpoint, _advice(entry), is_own, other)
 
 
-def _check_agreement(encoder: NetworkEncoder, path: Path | None) -> None:
+def _check_agreement(encoder: NetworkEncoder, files: NetworkFiles) -> None:
     """Encode two made-up images, so that a recipe and weights that disagree are found out before a robot drives."""
     recipe = encoder.recipe
     noise = np.random.default_rng(0).integers(0, 256, (recipe.height, recipe.width, 3), np.uint8)
@@ -206,16 +215,26 @@ def _check_agreement(encoder: NetworkEncoder, path: Path | None) -> None:
     try:
         first, second = (encoder.encode(picture).descriptor for picture in (noise, reddish))
     except EncoderError as error:
-        raise EncoderError(
-            f"'{path}' does not do what the recipe beside it says (input 3 x {recipe.height} x {recipe.width}, "
-            f"{recipe.dim}-D, unit length): {error}"
-        ) from error
+        raise _disagreement(files, recipe, error) from error
     # Not merely alike: a network with random weights, as tests and trials have, gives much the same for all images.
     if np.array_equal(first, second):
         raise EncoderError(
-            f"'{path}' gives the same descriptor for two different images, expected two: it ignores its input; check "
-            "what was exported, and export it again"
+            f"'{_opened(files)}' gives the same descriptor for two different images, expected two: it ignores its "
+            "input; check what was exported, and export it again"
         )
+
+
+def _disagreement(files: NetworkFiles, recipe: Recipe | None, error: EncoderError) -> EncoderError:
+    """Say that a network does not do what its recipe says; None stands for the recipe beside its file, if any is."""
+    if recipe is None and files.is_own:
+        recipe = ExportedNetwork.read(_opened(files)).recipe
+    which = "the recipe beside it" if files.is_own else "its recipe"
+    said = f" (input 3 x {recipe.height} x {recipe.width}, {recipe.dim}-D, unit length)" if recipe else ""
+    return EncoderError(f"'{_opened(files)}' does not do what {which} says{said}: {error}")
+
+
+def _opened(files: NetworkFiles) -> Path:
+    return files.onnx or files.checkpoint or Path(files.label)
 
 
 def _entry(name: str) -> KnownEncoder:

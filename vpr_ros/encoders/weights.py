@@ -6,6 +6,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class ExportedNetwork:
         Raises:
             EncoderError: Either is missing, the recipe does not fit, or the file is not the one it was made with.
         """
-        if not path.is_file():
+        if not is_there(path):
             raise EncoderError(f"there is no file '{path}' to open; check the path, or make one with 'vpr_ros export'")
         seen = sha256_of(path)
         recipe, stated, output = _read_recipe_file(path.with_suffix(".yaml"), path, seen)
@@ -61,27 +62,93 @@ class ExportedNetwork:
             )
         return cls(path, recipe, output)
 
-    def write_recipe(self) -> Path:
-        """Write the recipe beside the ONNX file, whole or not at all, and return its path."""
-        target = self.path.with_suffix(".yaml")
-        unfinished = target.with_suffix(".yaml.part")
-        values = {"onnx_sha256": sha256_of(self.path), "recipe": _plain(asdict(self.recipe))}
+    def put_in_place(self, finished: Path) -> None:
+        """Move a finished ONNX file to the path and write the recipe beside it.
+
+        The recipe states the sha256 of the file that was given. Where two processes write to one path, and a file of
+        each stays, reading them finds it out.
+
+        Raises:
+            OSError: It can't be moved.
+            EncoderError: The recipe can't be written.
+        """
+        sha256 = sha256_of(finished)
+        finished.replace(self.path)
+        self.write_recipe(sha256)
+
+    def write_recipe(self, sha256: str | None = None) -> None:
+        """Write the recipe beside the ONNX file, whole or not at all.
+
+        Args:
+            sha256: Of the ONNX file; None takes it of the one that lies there.
+
+        Raises:
+            EncoderError: It can't be written.
+        """
+        values: dict[str, object] = {"onnx_sha256": sha256 or sha256_of(self.path)}
+        if self.output != _DESCRIPTOR:
+            values["output"] = self.output
+        values["recipe"] = _plain(asdict(self.recipe))
         heading = f"# What {self.path.name} expects and is; written by 'vpr_ros export'.\n"
-        unfinished.write_text(heading + yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-        return unfinished.replace(target)
+        target = self.path.with_suffix(".yaml")
+        with written_beside(target) as unfinished:
+            unfinished.write_text(heading + yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+            unfinished.replace(target)
 
 
 def user_folder() -> Path:
     """Return where users put weights: ``$VPR_ROS_WEIGHTS``, else ``~/.local/share/vpr_ros/weights``."""
     if chosen := os.environ.get("VPR_ROS_WEIGHTS"):
-        return Path(chosen).expanduser()
-    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data_home).expanduser() / "vpr_ros" / "weights"
+        return expanded(chosen)
+    return expanded(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "vpr_ros" / "weights"
+
+
+def expanded(path: str) -> Path:
+    """Return a path with the home folder in place of a leading ``~``.
+
+    Raises:
+        EncoderError: It is nobody's.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise EncoderError(f"no home folder is known for '{path}'; write it out in place of the ~") from error
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a path is a file.
+
+    Raises:
+        EncoderError: Nobody can tell: the name is too long, or its folder closed to us.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise EncoderError(
+            f"can't look for '{path}': {error.strerror}; check its name, and the permissions of its folder"
+        ) from error
+
+
+@contextmanager
+def written_beside(target: Path) -> Iterator[Path]:
+    """Give a path beside a target to write to, of this process alone; what is left there in the end is removed.
+
+    Raises:
+        EncoderError: What is written in between can't be.
+    """
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        yield unfinished
+    except OSError as error:
+        raise EncoderError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
+    finally:
+        with suppress(OSError):  # The folder may be closed to us, and what is already raised says so.
+            unfinished.unlink(missing_ok=True)
 
 
 def find_onnx(name: str) -> Path | None:
     """Return the ONNX file of a registered name: the user's own if there is one, else the shipped one."""
-    return next((folder / f"{name}.onnx" for folder in _folders() if (folder / f"{name}.onnx").is_file()), None)
+    return next(filter(is_there, (folder / f"{name}.onnx" for folder in _folders())), None)
 
 
 def refuse_other_network(recipe: Recipe, name: str, path: Path) -> None:
@@ -102,7 +169,7 @@ def find_checkpoint(stems: tuple[str, ...]) -> Path | None:
     candidates = (
         folder / f"{stem}{suffix}" for folder in _folders() for stem in stems for suffix in CHECKPOINT_SUFFIXES
     )
-    return next((path for path in candidates if path.is_file()), None)
+    return next(filter(is_there, candidates), None)
 
 
 def packaged_efficientnet() -> Path:
@@ -127,16 +194,23 @@ def is_torchscript(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             # torch.save writes no constants; every TorchScript archive has them (torch/csrc/jit/serialization).
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except Exception:  # noqa: BLE001 - a damaged archive can make zipfile raise anything; torch says what it is
         return False
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, lower-case hex."""
+    """Return the sha256 of a file, lower-case hex.
+
+    Raises:
+        EncoderError: It can't be read.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError as error:
+        raise EncoderError(f"can't read '{path}': {error.strerror}; check its permissions") from error
     return digest.hexdigest()
 
 
@@ -157,8 +231,8 @@ def _read_recipe_file(path: Path, network: Path, network_sha256: str) -> tuple[R
             f"'{network}' has no recipe '{path.name}' beside it, which says its input size and normalisation; "
             "copy both files, export it with 'vpr_ros export', or write one (docs/encoders.md)"
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise EncoderError(f"can't read recipe '{path}': {error}") from error
+    except Exception as error:  # PyYAML hands on what Python says of a 30th of February, or of a number without digits.
+        raise EncoderError(f"can't read recipe '{path}': {error}; mend it, or export it again") from error
     if not isinstance(values, dict) or "recipe" not in values or not set(values) <= set(_RECIPE_KEYS):
         seen = ", ".join(map(str, values)) if isinstance(values, dict) else type(values).__name__
         raise EncoderError(

@@ -89,14 +89,15 @@ def _version(distribution: str, module: str) -> str:
 def _weights() -> Iterator[Finding]:
     try:
         encoders = registered()
+        without_file = {weights.name for weights in known_weights() if weights.path is None}
     except VprError as error:
-        yield Finding("weights", "missing", str(error), "install vpr_ros again")
+        yield Finding("weights", "missing", str(error), "mend that, or set VPR_ROS_WEIGHTS to another folder")
         return
-    without_file = {weights.name for weights in known_weights() if weights.path is None}
     for encoder in encoders:
         needed = encoder.name == DetectorChoice().encoder
         if encoder.present:
-            yield Finding(f"weights {encoder.name}", "ok", f"{encoder.weights}, sha256 as its recipe says")
+            checked = "sha256 as its recipe says" if encoder.recipe else "a checkpoint, which runs with torch"
+            yield Finding(f"weights {encoder.name}", "ok", f"{encoder.weights}, {checked}")
         elif needed or encoder.name not in without_file:  # what can't be opened is told, what nobody got is counted
             state: State = "missing" if needed else "optional"
             yield Finding(f"weights {encoder.name}", state, "no file that can be opened", encoder.advice)

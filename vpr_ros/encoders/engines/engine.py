@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
-from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.errors import RunError
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 # Lines in which OpenVINO says where in its sources it failed; the cause comes behind them.
@@ -31,7 +31,7 @@ class Engine(Protocol):
             network_input: What the recipe's preprocessing gives, shape (1, 3, height, width), C-contiguous.
 
         Raises:
-            EncoderError: The runtime failed; carries its words.
+            RunError: The runtime failed; carries its words.
         """
 
 
@@ -39,7 +39,7 @@ def encoding_of(descriptor: NDArray[np.float32], feature_map: NDArray[np.float32
     """Return what a network gave for one image: the only row of each output.
 
     Raises:
-        EncoderError: An output has another type, other axes, or not one row; says which, and what is expected.
+        RunError: An output has another type, other axes, or not one row; says which, and what is expected.
     """
     outputs = {
         "descriptor": (descriptor, 2, "(1, dim)"),
@@ -47,7 +47,7 @@ def encoding_of(descriptor: NDArray[np.float32], feature_map: NDArray[np.float32
     }
     for output, (values, axes, shape) in outputs.items():
         if values is not None and (values.dtype != np.float32 or values.ndim != axes or len(values) != 1):
-            raise EncoderError(
+            raise RunError(
                 f"the network gave a {output} of shape {values.shape} and type {values.dtype}, expected {shape} and "
                 "float32; export it for one image"
             )

@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vpr_ros.encoders.weights import expanded
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -92,5 +94,5 @@ class EngineCache:
 
 def _user_cache() -> Path:
     if chosen := os.environ.get("VPR_ROS_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vpr_ros" / "engines"
+        return expanded(chosen)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vpr_ros" / "engines"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vpr_ros.encoders.errors import EncoderError
-from vpr_ros.encoders.weights import ExportedNetwork, find_onnx
+from vpr_ros.encoders.weights import ExportedNetwork, find_onnx, is_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,12 @@ class NetworkFiles:
         """
         full = self.exported()
         path = int8_name(full.path)
-        found = path if path.is_file() else find_onnx(path.stem)
+        found = path if is_there(path) else find_onnx(path.stem)
+        if found is None and not self.is_own:
+            raise EncoderError(
+                f"'{self.label}' has no int8 file: the encoders that ship lose too much in int8 (docs/engines.md); "
+                "take engine auto"
+            )
         if found is None:
             raise EncoderError(
                 f"'{self.label}' has no int8 file '{path.name}'; make one of images like the robot's: "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.encoders.encoding import Encoding
 from vpr_ros.encoders.engines.engine import encoding_of, first_line, in_one_line
-from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.errors import EncoderError, RunError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -70,7 +70,7 @@ class OnnxRuntime:
         try:
             descriptor, *rest = self._session.run(self._outputs, {self._input: network_input})
         except Exception as error:  # ONNX Runtime's exceptions share no class of their own.
-            raise EncoderError(f"ONNX Runtime failed: {in_one_line(error)}") from error
+            raise RunError(f"ONNX Runtime failed: {in_one_line(error)}") from error
         return encoding_of(descriptor, rest[0] if rest else None)
 
 

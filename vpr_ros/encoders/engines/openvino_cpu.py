@@ -16,7 +16,7 @@ from vpr_ros.encoders.encoding import Encoding
 from vpr_ros.encoders.engines.engine import Precision, encoding_of, first_line, in_one_line, spelled
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, default_threads
 from vpr_ros.encoders.engines.winograd import use_winograd
-from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.errors import EncoderError, RunError
 
 if TYPE_CHECKING:
     import openvino
@@ -52,7 +52,7 @@ class OpenVinoCpu:
         """
         self.name = spelled("openvino", precision)
         try:
-            import openvino  # noqa: F401  # only whether it is there
+            from openvino import frontend
         except Exception as error:  # A broken library can raise anything.
             raise EncoderError(f"engine openvino can't start: {first_line(error)}; 'pip install openvino'") from error
         hints = {
@@ -65,7 +65,9 @@ class OpenVinoCpu:
         try:
             with _ONE_AT_A_TIME:
                 core = _core()
-            model = core.read_model(str(path))
+            # Core.read_model asks every reader, and TensorFlow's complains in lines of its own.
+            reader = frontend.FrontEndManager().load_by_framework("onnx")
+            model = reader.convert(reader.load(str(path)))
             # In bf16 it rounds too much, and gains less; Arm's library for the plugin chooses its algorithms itself.
             if precision == "fp32" and platform.machine() in _X86:
                 use_winograd(model)
@@ -86,7 +88,7 @@ class OpenVinoCpu:
         try:
             self._request.infer([network_input], share_inputs=True)
         except Exception as error:  # As above.
-            raise EncoderError(f"OpenVINO failed: {in_one_line(error)}") from error
+            raise RunError(f"OpenVINO failed: {in_one_line(error)}") from error
         # Copies: the tensors are the request's own and hold the next image's values soon.
         descriptor, *rest = (self._request.get_tensor(port).data.copy() for port in self._outputs)
         return encoding_of(descriptor, rest[0] if rest else None)

@@ -21,7 +21,7 @@ from vpr_ros.encoders.engines.openvino_cpu import OpenVinoCpu
 from vpr_ros.encoders.engines.parity import Parity, Trial
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.preprocessing import Preprocessing
-from vpr_ros.encoders.weights import ExportedNetwork
+from vpr_ros.encoders.weights import ExportedNetwork, written_beside
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -72,9 +72,8 @@ def quantize(
     reference = Trial.of(OnnxRuntime(network.path, output=network.output), held_out)
     model = _widened(onnx.load_model(network.path))
     target = int8_name(out / network.path.name)
-    unfinished = target.with_suffix(".onnx.part")
     objection = ""
-    try:
+    with written_beside(target) as unfinished:
         lefts = [tuple(n.name for n in model.graph.node if not quantized(_kind(n))) for quantized in _STEPS]
         for left in dict.fromkeys(lefts):
             try:
@@ -90,13 +89,8 @@ def quantize(
             objection = parity.objection
             on_step(f"{len(left)} of {len(model.graph.node)} operations left in fp32: {objection or 'passes'}")
             if not objection:
-                unfinished.replace(target)
-                ExportedNetwork(target, network.recipe, network.output).write_recipe()
+                ExportedNetwork(target, network.recipe, network.output).put_in_place(unfinished)
                 return target
-    except OSError as error:
-        raise EncoderError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     raise EncoderError(
         f"int8 is refused for '{network.recipe.name}': on {len(held_out)} images of '{images}' its {objection}; "
         "give more images like the robot's, or stay with fp32"
@@ -144,7 +138,10 @@ def _inputs(network: ExportedNetwork, folder: Path) -> list[NDArray[np.float32]]
     preprocessing = Preprocessing(network.recipe)
     inputs = []
     for path in paths[:: max(1, len(paths) // _MOST_IMAGES)][:_MOST_IMAGES]:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        try:
+            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        except cv2.error:  # Its header states more pixels than OpenCV takes.
+            image = None
         if image is None:
             _LOG.warning("'%s' can't be read as an image and is left out", path)
             continue

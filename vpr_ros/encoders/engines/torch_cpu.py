@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.encoding import Encoding
 from vpr_ros.encoders.engines.engine import encoding_of, first_line
-from vpr_ros.encoders.errors import EncoderError
+from vpr_ros.encoders.errors import EncoderError, RunError
 from vpr_ros.encoders.models.networks import load_network
 
 
@@ -40,10 +40,18 @@ class TorchCpu:
         try:
             with torch.inference_mode():
                 output = self._network(torch.from_numpy(network_input))
-        except RuntimeError as error:
-            raise EncoderError(f"torch failed: {first_line(error)}") from error
-        descriptor, feature_map = output if isinstance(output, tuple) else (output, None)
-        return encoding_of(descriptor.numpy(), None if feature_map is None else feature_map.numpy())
+            descriptor, *rest = (part.numpy() for part in (output if isinstance(output, tuple) else (output,)))
+        except EncoderError:
+            raise
+        except Exception as error:  # A TorchScript file is a program, which can raise anything.
+            raise RunError(f"torch failed: {_cause(error)}") from error
+        return encoding_of(descriptor, rest[0] if rest else None)
+
+
+def _cause(error: Exception) -> str:
+    """Return the line that tells what failed; TorchScript's own come behind the lines of its program."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines and "TorchScript interpreter" in lines[0] else first_line(error)
 
 
 def open_checkpoint(name: str, checkpoint: Path, threads: int | None) -> tuple[Recipe, TorchCpu]:

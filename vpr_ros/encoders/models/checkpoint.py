@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vpr_ros.encoders.errors import EncoderError
-from vpr_ros.encoders.weights import is_torchscript
+from vpr_ros.encoders.weights import is_there, is_torchscript
 
 _WRAPPERS = ("state_dict", "model_state_dict")
 _NAMES_SHOWN = 5
@@ -20,6 +22,8 @@ _BYTES_SHOWN = 8
 _TORCH_BEGINNINGS = (b"PK\x03\x04", b"\x80")
 # How torch calls the first class that it does not load, in the old layout as in the new one.
 _REFUSED_CLASS = re.compile(r"GLOBAL (\S+) was not an allowed global")
+# How it calls a pickle of protocol 4: 149 begins its frames, which protocol 2, torch.save's own, has not.
+_LATER_PROTOCOL = "Unsupported operand 149"
 
 
 def read_checkpoint(path: Path) -> dict[str, object]:
@@ -28,7 +32,7 @@ def read_checkpoint(path: Path) -> dict[str, object]:
     Raises:
         EncoderError: Missing, truncated, no torch file, or one that holds more than plain values and tensors.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise EncoderError(f"there is no checkpoint '{path}'; check the path")
     if is_torchscript(path):
         raise EncoderError(
@@ -36,12 +40,16 @@ def read_checkpoint(path: Path) -> dict[str, object]:
             "give its path, with a recipe beside it: --encoder PATH"
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Of pickle's protocol; what comes of it is an error below.
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise EncoderError(_why_not_unpickled(path, error)) from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # Of a short archive torch looks for the end before its beginning.
+            raise EncoderError(_why_not_whole(path)) from error
         raise EncoderError(f"can't read '{path}': {error}; check its permissions") from error
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except Exception as error:  # A damaged file can make torch's readers raise anything.
         raise EncoderError(_why_not_whole(path)) from error
     if not isinstance(content, dict):
         raise EncoderError(f"'{path}' holds a {type(content).__name__}, expected a dictionary of tensors")
@@ -64,7 +72,8 @@ def state_dict_of(content: Mapping[str, object], path: Path) -> dict[str, Tensor
         EncoderError: There are none; names the keys seen.
     """
     inner = next((content[key] for key in _WRAPPERS if key in content), content)
-    tensors = {n: t for n, t in inner.items() if isinstance(t, Tensor)} if isinstance(inner, Mapping) else {}
+    named = inner.items() if isinstance(inner, Mapping) else ()
+    tensors = {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
         raise EncoderError(
             f"'{path}' holds no tensors by name (its keys: {some(list(map(str, content)))}); "
@@ -79,7 +88,8 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], path: Path,
     """Put weights into a network as float32.
 
     Raises:
-        EncoderError: Missing, unexpected or mis-shaped tensors, or values that are not finite; each is named.
+        EncoderError: Missing, unexpected or mis-shaped tensors, values that are not finite in float32, or tensors of
+            another kind, such as sparse or complex ones; each is named.
     """
     wanted = network.state_dict()
     shapes = (
@@ -91,7 +101,9 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], path: Path,
         "missing": [name for name in wanted if name not in weights],
         "unexpected": [name for name in weights if name not in wanted],
         "mis-shaped": list(shapes),
-        "not finite": [name for name, value in weights.items() if not torch.isfinite(value).all()],
+        "not plain numbers": [name for name, value in weights.items() if not _is_plain(value)],
+        # As float32, in which they run: float64 holds more.
+        "not finite": [n for n, value in weights.items() if _is_plain(value) and not value.float().isfinite().all()],
     }
     findings = [f"{len(names)} {what} ({some(names)})" for what, names in broken.items() if names]
     if findings:
@@ -101,12 +113,23 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], path: Path,
     network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in weights.items()}, strict=True)
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    """Return whether a tensor holds a real number at each place."""
+    is_dense = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return is_dense and not tensor.is_quantized and not tensor.is_complex()
+
+
 def _why_not_unpickled(path: Path, error: pickle.UnpicklingError) -> str:
     try:
         classes = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except (RuntimeError, ValueError, OSError, pickle.UnpicklingError, EOFError):
+    except Exception:  # noqa: BLE001 - as in read_checkpoint
         classes = []
     classes = classes or _REFUSED_CLASS.findall(str(error))
+    if not classes and _LATER_PROTOCOL in str(error):
+        return (
+            f"'{path}' was pickled with protocol 4 or later, expected torch.save's own, 2: of others it is not known "
+            "whether they run code; where you trust the file, save torch.load(...)['state_dict'] anew and give that"
+        )
     if not classes:
         return _why_not_whole(path)
     return (

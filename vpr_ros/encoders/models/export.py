@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from torch import nn
 
 from vpr_ros.core import Recipe
 from vpr_ros.encoders.encoding import Encoding
+from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.engines.onnx_runtime import DESCRIPTOR, FEATURE_MAP, OnnxRuntime
 from vpr_ros.encoders.engines.torch_cpu import TorchCpu
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.folding import fold_batch_norms
-from vpr_ros.encoders.weights import LEAST_HALVED, ExportedNetwork
+from vpr_ros.encoders.weights import LEAST_HALVED, ExportedNetwork, written_beside
 
 _OPSET = 17
 _LEAST_COSINE, _LEAST_COSINE_IN_HALF = 0.99999, 0.9999
+_UNIT_LENGTH_TOLERANCE = 1e-3
 
 
 def export_network(network: nn.Module, recipe: Recipe, target: Path, *, stored_in_half: bool = False) -> Path:
@@ -36,28 +39,26 @@ def export_network(network: nn.Module, recipe: Recipe, target: Path, *, stored_i
             loaded, and the network runs in float32 all the same.
 
     Raises:
-        EncoderError: There is no such folder, it can't be written, or ONNX Runtime computes something else from the
-            file.
+        EncoderError: There is no such folder, it can't be written, the network gives no descriptor or is too large for
+            torch, or ONNX Runtime computes something else from the file.
     """
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):  # noqa: PTH112 - Path.is_dir raises where a folder is closed to us
         raise EncoderError(f"there is no folder '{target.parent}' to write '{target.name}' into; make it first")
     if target.suffix != ".onnx":
         raise EncoderError(
             f"'{target}' does not end in .onnx, and the recipe is written beside it with .yaml; give such a file, or a "
             "folder that is there"
         )
-    unfinished = target.with_suffix(".onnx.part")
-    try:
-        _write_onnx(network, recipe, unfinished)
+    with written_beside(target) as unfinished:
+        try:
+            _write_onnx(network, recipe, unfinished)
+        except RuntimeError as error:
+            size = f"{recipe.width} x {recipe.height}"
+            raise EncoderError(f"torch can't export '{recipe.name}' at {size} pixels: {first_line(error)}") from error
         if stored_in_half:
             _store_in_half(unfinished)
         _refuse_difference(network, recipe, unfinished, _LEAST_COSINE_IN_HALF if stored_in_half else _LEAST_COSINE)
-        unfinished.replace(target)
-        ExportedNetwork(target, recipe).write_recipe()
-    except OSError as error:
-        raise EncoderError(f"can't write '{target}': {error}; check space and permissions of its folder") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        ExportedNetwork(target, recipe).put_in_place(unfinished)
     return target
 
 
@@ -105,7 +106,14 @@ def _refuse_difference(network: nn.Module, recipe: Recipe, path: Path, least_cos
     randomness = np.random.default_rng(0)
     for spread in (0.3, 1.0):
         noise = randomness.normal(0, spread, (1, 3, recipe.height, recipe.width)).astype(np.float32)
-        for what, cosine in _cosines(ours.run(noise), reference.run(noise)):
+        expected = reference.run(noise)
+        length = float(np.linalg.norm(expected.descriptor))
+        if not abs(length - 1) <= _UNIT_LENGTH_TOLERANCE:  # NaN too
+            raise EncoderError(
+                f"the weights of '{recipe.name}' give a descriptor of length {length:.4f}, expected 1; check where "
+                "they come from: nothing was written"
+            )
+        for what, cosine in _cosines(ours.run(noise), expected):
             if not cosine >= least_cosine:
                 raise EncoderError(
                     f"the exported '{recipe.name}' gives another {what} than torch: cosine {cosine:.6f}, expected at "

@@ -24,6 +24,7 @@ _APPLYING: dict[HeadKind, tuple[str, ...]] = {
     "grid": ("rows", "columns", "moved_columns"),
 }
 _STRIDE = 32
+_LARGEST_SIZE = 1024  # MixVPR's mixers grow with its fourth power: at 1024 pixels one weight takes 67 MB.
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,10 @@ class NetworkSpec:
         check_choice("backbone", self.backbone, get_args(BackboneName))
         if not self.heads:
             raise EncoderError("the network has no head; give at least one, such as {kind: mixvpr}")
-        if self.input_size < _STRIDE or self.input_size % _STRIDE:
+        if not _STRIDE <= self.input_size <= _LARGEST_SIZE or self.input_size % _STRIDE:
             raise EncoderError(
-                f"input_size is {self.input_size} pixels, expected a multiple of {_STRIDE} such as 320 or 224"
+                f"input_size is {self.input_size} pixels, expected a multiple of {_STRIDE} such as 320 or 224, "
+                f"at most {_LARGEST_SIZE}"
             )
 
     @property

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from vpr_ros.core import Recipe
 from vpr_ros.core.recipe import RecipeError
+from vpr_ros.encoders.engines.engine import first_line
 from vpr_ros.encoders.errors import EncoderError
 from vpr_ros.encoders.models.aggregators import MovedMaps, aggregate, build_head, dim_of
 from vpr_ros.encoders.models.backbones import BACKBONES
-from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, state_dict_of
+from vpr_ros.encoders.models.checkpoint import load_strictly, read_checkpoint, some, state_dict_of
 from vpr_ros.encoders.models.gem import unit_length
 from vpr_ros.encoders.models.network_spec import MapName, NetworkSpec, moved_further
 from vpr_ros.encoders.models.stage import Stage
@@ -243,7 +244,7 @@ def network_of_values(values: object, place: str) -> NetworkSpec:
         raise EncoderError(f"{place}: network is a {type(values).__name__}, expected a mapping with backbone and heads")
     try:
         return dacite.from_dict(NetworkSpec, values, dacite.Config(strict=True, cast=[tuple]))
-    except (dacite.DaciteError, TypeError) as error:
+    except (dacite.DaciteError, TypeError, EncoderError) as error:
         raise EncoderError(f"{place}: network does not fit: {error}") from error
 
 
@@ -277,10 +278,14 @@ def load_place_network(path: Path) -> tuple[PlaceNetwork, Recipe]:
     content = read_checkpoint(path)
     if not {"name", "licence", "network"} <= set(content):
         raise EncoderError(
-            f"'{path}' holds {', '.join(map(str, content))}; expected a weights file that 'vpr_ros train' wrote, with "
+            f"'{path}' holds {some(list(map(str, content)))}; expected a weights file that 'vpr_ros train' wrote, with "
             "name, licence, network and state_dict"
         )
-    network = PlaceNetwork(network_of_values(content["network"], str(path)))
+    spec = network_of_values(content["network"], str(path))
+    try:
+        network = PlaceNetwork(spec)
+    except (RuntimeError, TypeError) as error:  # torch's words for a size that no memory or no integer holds.
+        raise EncoderError(f"'{path}': its network can't be built: {first_line(error)}") from error
     load_strictly(network, state_dict_of(content, path), path, f"the network that its spec says ({network.spec})")
     network.is_projecting = network.projection is not None
     try:

@@ -60,7 +60,7 @@ def load_torchscript(path: Path) -> tuple[ScriptedNetwork, Recipe]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch calls TorchScript deprecated, files remain.
             network = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # A damaged file can make torch's reader raise anything.
         first_line = str(error).strip().partition("\n")[0]
         raise EncoderError(f"torch can't read '{path}': {first_line}; save it again with torch.jit.save") from error
     return ScriptedNetwork(network).eval(), exported.recipe
