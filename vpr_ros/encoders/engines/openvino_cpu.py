@@ -52,7 +52,7 @@ class OpenVinoCpu:
         """
         self.name = spelled("openvino", precision)
         try:
-            from openvino import frontend
+            import openvino  # noqa: F401  # only whether it is there
         except Exception as error:  # A broken library can raise anything.
             raise EncoderError(f"engine openvino can't start: {first_line(error)}; 'pip install openvino'") from error
         hints = {
@@ -65,9 +65,7 @@ class OpenVinoCpu:
         try:
             with _ONE_AT_A_TIME:
                 core = _core()
-            # Core.read_model asks every reader, and TensorFlow's complains in lines of its own.
-            reader = frontend.FrontEndManager().load_by_framework("onnx")
-            model = reader.convert(reader.load(str(path)))
+            model = core.read_model(str(path))
             # In bf16 it rounds too much, and gains less; Arm's library for the plugin chooses its algorithms itself.
             if precision == "fp32" and platform.machine() in _X86:
                 use_winograd(model)
