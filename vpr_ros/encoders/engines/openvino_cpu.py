@@ -27,6 +27,8 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 _X86 = {"x86_64", "AMD64"}
 _ONE_AT_A_TIME = Lock()
+# ModelProto's first field, ir_version, as protobuf writes it.
+_ONNX_BEGINS = b"\x08"
 
 
 class OpenVinoCpu:
@@ -65,11 +67,14 @@ class OpenVinoCpu:
         try:
             with _ONE_AT_A_TIME:
                 core = _core()
+            _refuse_no_onnx(path)
             model = core.read_model(str(path))
             # In bf16 it rounds too much, and gains less; Arm's library for the plugin chooses its algorithms itself.
             if precision == "fp32" and platform.machine() in _X86:
                 use_winograd(model)
             compiled = core.compile_model(model, "CPU", hints)
+        except EncoderError:
+            raise
         except Exception as error:  # OpenVINO raises bare RuntimeError, and its parts raise others.
             raise EncoderError(f"OpenVINO can't load '{path}': {in_one_line(error)}; export it again") from error
         names = [name for port in compiled.outputs for name in port.names]
@@ -90,6 +95,17 @@ class OpenVinoCpu:
         # Copies: the tensors are the request's own and hold the next image's values soon.
         descriptor, *rest = (self._request.get_tensor(port).data.copy() for port in self._outputs)
         return encoding_of(descriptor, rest[0] if rest else None)
+
+
+def _refuse_no_onnx(path: Path) -> None:
+    """Refuse a file that does not begin with ONNX's version: TensorFlow's reader would complain in lines of its own.
+
+    To take the ONNX reader alone (``frontend.FrontEndManager``) is no way out: with OpenVINO 2026.4 a process that read
+    a large network by it hung two times of three.
+    """
+    with path.open("rb") as file:
+        if file.read(1) != _ONNX_BEGINS:
+            raise EncoderError(f"OpenVINO can't load '{path}': it is no ONNX file; export it again")
 
 
 @lru_cache(maxsize=1)
