@@ -67,7 +67,8 @@ class OpenVinoCpu:
         try:
             with _ONE_AT_A_TIME:
                 core = _core()
-            _refuse_no_onnx(path)
+            if path.is_file():
+                _refuse_no_onnx(path)
             model = core.read_model(str(path))
             # In bf16 it rounds too much, and gains less; Arm's library for the plugin chooses its algorithms itself.
             if precision == "fp32" and platform.machine() in _X86:
